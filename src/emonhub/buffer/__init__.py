@@ -1,0 +1,1 @@
+"""Buffers: what a reporter still owes."""

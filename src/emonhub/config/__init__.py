@@ -1,0 +1,1 @@
+"""emonhub.conf: read, checked whole, watched."""

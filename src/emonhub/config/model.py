@@ -1,0 +1,98 @@
+"""A checked configuration, and what was found wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from emonhub.interfacer import Interfacer
+    from emonhub.nodes.definition import NodeDefinition
+
+MASK = "********"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with emonhub.conf, said so that it can be mended without looking anything up.
+
+    severity    error: the part it stands in is not used; warning: it works, and is most likely not what was meant
+    line        in the file, from 1; 0 when it concerns the file as a whole
+    where       the sections and the key, outermost first: ("interfacers", "RFM2Pi", "runtimesettings", "group")
+    value       as the file gives it, masked when it is a secret; empty where there is none
+    message     the rule that is broken, and the remedy
+    """
+
+    severity: Literal["error", "warning"]
+    line: int
+    where: tuple[str, ...]
+    value: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class HubConfig:
+    """`[hub]`."""
+
+    loglevel: str = "INFO"
+    autoconf: bool = False
+    log_backup_count: int = 1
+    log_max_bytes: int = 5_120_000
+    use_syslog: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InterfacerConfig:
+    """One `[[Name]]` of `[interfacers]`, checked against the settings that its class declares.
+
+    cls      None when the type is unknown or can't be imported; `errors` then says why
+    init     checked values of `[[[init_settings]]]`, only those that stand in the file
+    runtime  the same for `[[[runtimesettings]]]`
+    secrets  names of settings to be masked wherever values are shown
+    usable   whether it can be run: no error stands against it
+    """
+
+    name: str
+    type: str
+    line: int
+    cls: builtins.type[Interfacer] | None
+    init: Mapping[str, Any]
+    runtime: Mapping[str, Any]
+    secrets: frozenset[str] = frozenset()
+    errors: tuple[Problem, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        return self.cls is not None and not self.errors
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Both sections together: what the interfacer is made from."""
+        return {**self.init, **self.runtime}
+
+    def shown(self) -> dict[str, Any]:
+        """The settings for people to see: secrets masked."""
+        return {key: MASK if key in self.secrets and value else value for key, value in self.settings.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A whole emonhub.conf, checked. An interfacer without `Type` is switched off, and is not here."""
+
+    path: Path
+    hub: HubConfig
+    interfacers: Mapping[str, InterfacerConfig]
+    nodes: Mapping[str, NodeDefinition]
+    problems: tuple[Problem, ...] = field(default=())
+
+    @property
+    def errors(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.severity == "warning"]

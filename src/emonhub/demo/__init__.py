@@ -1,0 +1,1 @@
+"""A simulated house, to see the hub at work without hardware."""

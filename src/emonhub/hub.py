@@ -1,0 +1,276 @@
+"""The hub: builds the interfacers that a configuration asks for, supervises them, applies changes as a difference."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from emonhub import logs
+from emonhub.buffer.memory import MemoryBuffer
+from emonhub.channel import Channels
+from emonhub.config.load import describe_problem, load
+from emonhub.config.parse import ParseFailed
+from emonhub.config.watch import Watcher
+from emonhub.errors import SettingError
+from emonhub.nodes.table import Nodes
+from emonhub.reporter import Reporter
+from emonhub.supervisor import Runner, State
+from emonhub.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from emonhub.buffer.base import Buffer
+    from emonhub.config.model import Configuration, InterfacerConfig, Problem
+    from emonhub.interfacer import Interfacer
+
+log = logging.getLogger("emonhub.hub")
+
+WATCH_S = 1.0
+"""Between two looks at the file: a change is noticed within two seconds, also when it meets a look half written."""
+
+DRAIN_S = 8.0
+"""For reporters to send what they owe at the end: with closing, a stop takes less than ten seconds."""
+
+_RESTART_DRAIN_S = 2.0
+"""The same while the hub goes on: what is left is kept and sent by the successor."""
+
+_SUMMARY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An interfacer that can't be made, and why."""
+
+    config: InterfacerConfig
+    reason: str
+
+
+def build(
+    config: InterfacerConfig,
+    *,
+    world: World | None = None,
+    nodes: Nodes | None = None,
+    buffer: Buffer | None = None,
+) -> Interfacer:
+    """The interfacer that a checked configuration describes; opens nothing. Raises SettingError."""
+    if config.cls is None or not config.usable:
+        raise SettingError("; ".join(problem.message for problem in config.errors) or "there is no such type")
+    if issubclass(config.cls, Reporter):
+        return config.cls(config.name, config.settings, world=world, nodes=nodes, buffer=buffer)
+    return config.cls(config.name, config.settings, world=world, nodes=nodes)
+
+
+class Hub:
+    """A running hub."""
+
+    def __init__(
+        self,
+        path: Path,
+        configuration: Configuration,
+        *,
+        world: World | None = None,
+        load: Callable[[Path], Configuration] = load,
+        on_applied: Callable[[Configuration], None] = lambda _configuration: None,
+    ) -> None:
+        self.path = path
+        self.configuration = configuration
+        self.world = world or World()
+        self.nodes = Nodes()
+        self.channels = Channels()
+        self.runners: dict[str, Runner] = {}
+        self.refused: dict[str, Refused] = {}
+        self.reload_problem = ""
+        self._load = load
+        self._on_applied = on_applied
+        self._buffers: dict[str, Buffer] = {}
+        self._watcher = Watcher(path)
+        self._look = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._counted: dict[str, tuple[int, int]] = {}
+
+    async def run(self) -> None:
+        """Run until `stop` is called, then drain and end."""
+        await self.apply(self.configuration)
+        watching = asyncio.create_task(self._watch(), name="watch the configuration")
+        summing_up = asyncio.create_task(self._sum_up(), name="summary")
+        stopping = asyncio.create_task(self._stop.wait(), name="wait for the stop")
+        try:
+            done, _ = await asyncio.wait([watching, summing_up, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # the first two never end but by an error, which ends the hub
+        finally:
+            for task in (watching, summing_up, stopping):
+                task.cancel()
+            await self._shut_down()
+
+    def stop(self) -> None:
+        """Ask for the end."""
+        self._stop.set()
+
+    def look_now(self) -> None:
+        """Read the configuration again whether or not the file looks changed."""
+        self._look.set()
+
+    async def reload(self) -> bool:
+        """Read the file and apply what changed. Returns False for one that can't be parsed: it is refused whole."""
+        try:
+            configuration = self._load(self.path)
+        except ParseFailed as error:
+            self._refuse_file("; ".join(describe_problem(p, self.path) for p in error.problems[:3]))
+            return False
+        except OSError as error:
+            self._refuse_file(f"{self.path} can't be read: {error.strerror}")
+            return False
+        if self.reload_problem:
+            self.reload_problem = ""
+            log.info("%s can be read again", self.path)
+        await self.apply(configuration)
+        return True
+
+    async def apply(self, configuration: Configuration) -> None:
+        """Make the running hub what `configuration` says; what did not change is not touched."""
+        self._log_problems(configuration)
+        self.configuration = configuration
+        self._on_applied(configuration)
+        logs.set_level(configuration.hub.loglevel)
+        self.nodes.replace(configuration.nodes, autoconf=configuration.hub.autoconf)
+        wanted = configuration.interfacers
+        replaced = [
+            name
+            for name, runner in self.runners.items()
+            if name not in wanted or _must_restart(runner.config, wanted[name])
+        ]
+        await asyncio.gather(*(self._remove(name) for name in replaced))
+        self.refused = {name: kept for name, kept in self.refused.items() if name in wanted}
+        for name, config in wanted.items():
+            if name in self.runners:
+                self._update(self.runners[name], config)
+            else:
+                self._add(config)
+
+    def _add(self, config: InterfacerConfig) -> None:
+        buffer = self._buffers.get(config.name)
+        try:
+            interfacer = build(config, world=self.world, nodes=self.nodes, buffer=buffer)
+        except SettingError as error:
+            self._refuse(config, str(error))
+            return
+        if isinstance(interfacer, Reporter):
+            # A buffer belongs to its reporter's name, so it outlives restarts and edits.
+            self._buffers[config.name] = interfacer.buffer
+            if isinstance(interfacer.buffer, MemoryBuffer):
+                interfacer.buffer.max_bytes = interfacer.buffer_size
+        self.refused.pop(config.name, None)
+        log.info("Creating %s '%s'", config.type, config.name)
+        runner = self.runners[config.name] = Runner(config, interfacer, self.channels)
+        runner.start()
+
+    def _update(self, runner: Runner, config: InterfacerConfig) -> None:
+        if not config.usable:
+            self._refuse(config, "; ".join(problem.message for problem in config.errors))
+            return
+        self.refused.pop(config.name, None)
+        settings = config.settings
+        for name in config.defaulted:  # a bad value never replaces a good one
+            settings[name] = getattr(runner.interfacer, name)
+        if dict(runner.config.settings) == dict(config.settings):
+            runner.config = config
+            return
+        try:
+            changed = runner.interfacer.update(settings)
+        except SettingError as error:
+            self._refuse(config, str(error))
+            return
+        runner.config = config
+        if changed:
+            runner.rewire()
+            log.info("New settings for '%s': %s", config.name, ", ".join(sorted(changed)))
+
+    async def _remove(self, name: str) -> None:
+        runner = self.runners.pop(name)
+        log.info("Stopping '%s'", name)
+        await runner.stop(_RESTART_DRAIN_S)
+        owed = self._buffers.get(name)
+        if owed is not None and owed.frames:
+            log.warning("'%s' is stopped with %d frames not delivered: kept until it runs again", name, owed.frames)
+
+    def _refuse(self, config: InterfacerConfig, reason: str) -> None:
+        known = self.refused.get(config.name)
+        self.refused[config.name] = Refused(config, reason)
+        if known is None or known.reason != reason:
+            still = "goes on with its old settings" if config.name in self.runners else "does not run"
+            log.error("'%s' %s: %s", config.name, still, reason)
+
+    def _refuse_file(self, why: str) -> None:
+        if why != self.reload_problem:
+            self.reload_problem = why
+            log.error("New configuration refused, the old one goes on: %s", why)
+
+    def _log_problems(self, configuration: Configuration) -> None:
+        known: set[Problem] = set(self.configuration.problems) if configuration is not self.configuration else set()
+        for problem in configuration.problems:
+            if problem not in known:
+                level = logging.ERROR if problem.severity == "error" else logging.WARNING
+                text = describe_problem(problem, self.path)
+                log.log(level, "%s", text, extra={"repeats": text})
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(WATCH_S):
+                    await self._look.wait()
+            except TimeoutError:
+                if not self._watcher.changed():
+                    continue
+            self._look.clear()
+            self._watcher.changed()
+            if await self.reload():
+                log.debug("Configuration read again")
+
+    async def _sum_up(self) -> None:
+        while True:
+            await self.world.sleep(_SUMMARY_S)
+            line = self.summary()
+            if line:
+                log.info("In the last minute: %s", line)
+
+    def summary(self) -> str:
+        """What every interfacer did since the last call, in one line."""
+        parts = []
+        for name, runner in self.runners.items():
+            itf = runner.interfacer
+            bad = itf.bad.total()
+            moved = itf.acknowledged if isinstance(itf, Reporter) else itf.received
+            before = self._counted.get(name, (0, 0))
+            self._counted[name] = (moved, bad)
+            text = f"{name} {moved - before[0]} {'delivered' if isinstance(itf, Reporter) else 'frames'}"
+            if bad > before[1]:
+                text += f" ({bad - before[1]} bad)"
+            if isinstance(itf, Reporter) and itf.buffer.frames:
+                text += f" ({itf.buffer.frames} waiting)"
+            if runner.state is not State.RUNNING:
+                text += (
+                    f" [{runner.state.value}: {runner.last_error}]" if runner.last_error else f" [{runner.state.value}]"
+                )
+            parts.append(text)
+        parts.extend(f"{name} [{State.REFUSED.value}]" for name in self.refused if name not in self.runners)
+        return ", ".join(parts)
+
+    async def _shut_down(self) -> None:
+        readers = [r for r in self.runners.values() if not isinstance(r.interfacer, Reporter)]
+        reporters = [r for r in self.runners.values() if isinstance(r.interfacer, Reporter)]
+        await asyncio.gather(*(runner.stop(0) for runner in readers))
+        await asyncio.gather(*(runner.stop(DRAIN_S) for runner in reporters))
+        for name, buffer in self._buffers.items():
+            if buffer.frames:
+                log.warning("'%s': %d frames were not delivered and are lost with the memory", name, buffer.frames)
+            await buffer.close()
+        log.info("Stopped")
+
+
+def _must_restart(old: InterfacerConfig, new: InterfacerConfig) -> bool:
+    return new.usable and (old.type != new.type or dict(old.init) != dict(new.init))

@@ -1,0 +1,1 @@
+"""The interfacers that ship with emonHub."""

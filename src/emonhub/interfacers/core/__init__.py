@@ -1,0 +1,1 @@
+"""Generic interfacers: for a transport, not for a service or a device."""

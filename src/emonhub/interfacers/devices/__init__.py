@@ -1,0 +1,1 @@
+"""Interfacers for certain devices."""

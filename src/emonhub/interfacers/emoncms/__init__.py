@@ -1,0 +1,1 @@
+"""Interfacers that speak to emoncms."""

@@ -1,0 +1,217 @@
+"""emoncms over HTTP, bulk: `input/bulk`, confirmed, nothing lost.
+
+A frame is written when it arrives, all but its time, and a request is those lines with their times in front:
+
+    index form   [1669888253,17,3,240,-44]                       node id, values by position, rssi last
+    names form   [1669888253,"emonTx",{"P1":3,"Vrms":240,"rssi":-44}]
+
+Answers as emoncms 11.16 was seen to give them. Status 200 says nothing: only the body `ok` means that all was taken.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from typing import TYPE_CHECKING
+from urllib.parse import quote_from_bytes
+
+from emonhub import (
+    Batch,
+    Cargo,
+    Delivered,
+    Encoder,
+    FrameError,
+    Layout,
+    NodeId,
+    Outcome,
+    Rejected,
+    RetryAfter,
+    matching,
+    setting,
+    switch,
+)
+from emonhub.interfacers.core.http import HttpReporter, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_SAFE_IN_FORM = '[]{},:"'
+"""Beside letters, digits and `_.-~`, what PHP reads from a form body as it is. A `+` would become a blank."""
+
+_STRIPPED = re.compile(r"[^\w\-.\s]")
+"""What emoncms takes out of node and input names."""
+
+_TRIES_OF_A_CRASH = 4
+"""A crash without a word (HTTP 500) may be the server's fault or a frame's: after this many a frame is looked for."""
+
+_DATABASE_TROUBLE = ("RedisException", "mysqli_sql_exception", "Connection refused", "server has gone away")
+
+
+class EmonHubEmoncmsHTTPInterfacer(HttpReporter):
+    """Sends frames to emoncms in bulk requests, and keeps each until emoncms has said `ok` to it."""
+
+    url = HttpReporter.url.but("https://emoncms.org", "address of emoncms, without /input")
+    apikey = setting(
+        matching(r"|\S{32}|[xX]{4}\S*", "the 32 characters of an emoncms write key, or empty for none yet"),
+        "",
+        "write key of the emoncms account",
+        secret=True,
+    )
+    batchsize = HttpReporter.batchsize.but(1000)
+    senddata = setting(switch(), True, "0 = take no frames")
+    sendnames = setting(switch(), False, "1 = send node and value names; turns compression on")
+    compress = setting(switch(), False, "1 = compress requests")
+    sentat = setting(
+        switch(),
+        False,
+        "1 = let emoncms correct frame times by its own clock: only for a hub without a clock",
+    )
+    sendstatus = setting(switch(), False, "accepted, has no effect: the myip module is gone")
+
+    _crashes = 0
+
+    @property
+    def _has_key(self) -> bool:
+        return len(self.apikey) == 32 and not self.apikey.lower().startswith("xxxx")
+
+    def accept(self, cargos: list[Cargo]) -> None:
+        if self.senddata:
+            super().accept(cargos)
+
+    def encoder(self, layout: Layout) -> Encoder:
+        named = self.sendnames and bool(layout.nodename)
+        node = layout.nodename if named else layout.node
+        return _Writer(_node_text(node), layout.names if self.sendnames else ()).write
+
+    def request(self, batch: Batch) -> Request:
+        text = _join(batch).encode()
+        query = f"sentat={int(self.world.time())}" if self.sentat else "time=0"
+        url = f"{self.url.rstrip('/')}/input/bulk.json?{query}"
+        headers = {"Authorization": f"Bearer {self.apikey}"}
+        if self.compress or self.sendnames:
+            packed = zlib.compress(text, 1)
+            if len(packed) < len(text):
+                return Request(url + "&cb=1", packed, headers | {"Content-Type": "application/octet-stream"})
+        form = b"data=" + quote_from_bytes(text, _SAFE_IN_FORM).encode()
+        return Request(url, form, headers | {"Content-Type": "application/x-www-form-urlencoded"})
+
+    async def deliver(self, batch: Batch) -> Outcome:
+        if not self._has_key:
+            return RetryAfter("no apikey is set: put the account's write key into [[[runtimesettings]]] apikey")
+        outcome = await super().deliver(batch)
+        if isinstance(outcome, Delivered):
+            self._crashes = 0
+        return outcome
+
+    def judge(self, status: int, answer: str) -> Outcome:
+        answer = answer.strip()
+        if status == 200:
+            return _judge_body(answer)
+        if status == 401:
+            return RetryAfter("emoncms refuses the apikey (HTTP 401): it must be the account's write key")
+        if status in {400, 413, 414, 422}:
+            return Rejected(f"HTTP {status}")
+        if status in {404, 405, 406}:
+            return RetryAfter(
+                f"no emoncms answers at {self.url} (HTTP {status}): is its path missing, such as /emoncms?"
+            )
+        if status == 500:
+            self._crashes += 1
+            if self._crashes >= _TRIES_OF_A_CRASH:
+                return Rejected("HTTP 500 again and again")
+        return RetryAfter(f"HTTP {status}")
+
+
+class EmonHubEmoncmsReporter(EmonHubEmoncmsHTTPInterfacer):
+    """The same under the name it had in 2014."""
+
+
+class EmoncmsHttpReporter(EmonHubEmoncmsHTTPInterfacer):
+    """The same under the name that new configurations use."""
+
+
+def _join(batch: Batch) -> str:
+    """The JSON of a whole batch. Whole seconds, as that is what emoncms keeps."""
+    frames = []
+    last, start = -1.0, ""
+    for time, record in zip(batch.times, batch.records, strict=True):
+        if time != last:  # frames that were read together share their time
+            last, start = time, f"[{int(time)},"
+        frames.append(f"{start}{record}]")
+    return f"[{','.join(frames)}]"
+
+
+def _judge_body(answer: str) -> Outcome:
+    if answer == "ok":
+        return Delivered()
+    if not answer:
+        return RetryAfter(
+            "emoncms takes nothing with this apikey (empty answer): it must be the write key, not the read key"
+        )
+    if any(word in answer for word in _DATABASE_TROUBLE):
+        return RetryAfter("emoncms has lost its database")
+    if "Fatal error" in answer:
+        return Rejected("emoncms crashed: " + _plain(answer))
+    try:
+        message = json.loads(answer)["message"]
+    except (ValueError, KeyError, TypeError):
+        return RetryAfter(f"not an answer of emoncms: {_plain(answer)}")
+    return Rejected(str(message))
+
+
+def _plain(page: str) -> str:
+    text = " ".join(re.sub(r"<[^>]*>", " ", page).split())
+    return text[:120] + ("…" if len(text) > 120 else "")
+
+
+def _node_text(node: NodeId) -> str:
+    return str(node) if isinstance(node, int) else json.dumps(_STRIPPED.sub("", node), ensure_ascii=False)
+
+
+class _Writer:
+    """Writes the frames of one layout.
+
+    All that does not change from frame to frame is in a format text, one for each number of values, made once.
+    """
+
+    def __init__(self, node: str, names: tuple[str, ...]) -> None:
+        self._node = node.replace("%", "%%")
+        self._names = [json.dumps(_STRIPPED.sub("", name), ensure_ascii=False) for name in names]
+        self._formats: dict[tuple[int, bool], str] = {}
+
+    def write(self, cargo: Cargo) -> str:
+        """One frame, from behind its time on."""
+        values = cargo.values
+        if None in values:
+            return self._with_gaps(cargo)
+        rssi = cargo.rssi
+        key = (len(values), rssi != 0)
+        format_ = self._formats.get(key) or self._format(key)
+        return format_ % (*values, rssi) if rssi else format_ % values
+
+    def _format(self, key: tuple[int, bool]) -> str:
+        count, with_rssi = key
+        parts = ["%s"] * count + ["%d"] * with_rssi
+        if self._names and len(self._names) == count:
+            names = [name.replace("%", "%%") for name in (*self._names, '"rssi"')]
+            text = f"{self._node},{{{','.join(map('{}:{}'.format, names, parts))}}}"
+        else:
+            text = f"{self._node},{','.join(parts)}"
+        self._formats[key] = text
+        return text
+
+    def _with_gaps(self, cargo: Cargo) -> str:
+        """A frame in which some value is missing: emoncms takes null for 0, so the value is left out by name."""
+        count = len(cargo.values)
+        names: Sequence[str] = self._names if len(self._names) == count else [f'"{i}"' for i in range(1, count + 1)]
+        pairs = [f"{n}:{v}" for n, v in zip(names, cargo.values, strict=True) if v is not None]
+        if not pairs:
+            raise FrameError("no value", "no value in the frame is a number")
+        if cargo.rssi:
+            pairs.append(f'"rssi":{cargo.rssi}' if self._names else f'"{count + 1}":{cargo.rssi}')
+        return f"{self._node.replace('%%', '%')},{{{','.join(pairs)}}}"
+
+
+if TYPE_CHECKING:
+    _checked: Callable[[Cargo], str] = _Writer("", ()).write

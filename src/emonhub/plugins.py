@@ -1,0 +1,88 @@
+"""Finds the class that a `Type =` names, importing only that one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emonhub.interfacer import Interfacer
+
+_BUILT_IN = {
+    "EmonHubSerialInterfacer": "emonhub.interfacers.core.serial",
+    "EmonHubSocketInterfacer": "emonhub.interfacers.core.socket",
+    "EmonHubJeeInterfacer": "emonhub.interfacers.devices.jee",
+    "EmonHubEmoncmsHTTPInterfacer": "emonhub.interfacers.emoncms.http",
+    "EmonHubEmoncmsReporter": "emonhub.interfacers.emoncms.http",
+    "EmoncmsHttpReporter": "emonhub.interfacers.emoncms.http",
+    "EmonHubSimulatorInterfacer": "emonhub.demo.simulator",
+}
+
+_NOT_YET = frozenset(
+    {
+        "EmonFroniusModbusTcpInterfacer",
+        "EmonHubBleInterfacer",
+        "EmonHubDS18B20Interfacer",
+        "EmonHubDigitalInputInterfacer",
+        "EmonHubEconet300Interfacer",
+        "EmonHubEconextInterfacer",
+        "EmonHubGoodWeInterfacer",
+        "EmonHubGraphiteInterfacer",
+        "EmonHubInfluxInterfacer",
+        "EmonHubMBUSInterfacer",
+        "EmonHubMinimalModbusInterfacer",
+        "EmonHubModbusRenogyInterfacer",
+        "EmonHubMqttInterfacer",
+        "EmonHubOEMInterfacer",
+        "EmonHubPacketGenInterfacer",
+        "EmonHubPulseCounterInterfacer",
+        "EmonHubRF69Interfacer",
+        "EmonHubRFM69LPLInterfacer",
+        "EmonHubRedisInterfacer",
+        "EmonHubSDM120Interfacer",
+        "EmonHubSDS011Interfacer",
+        "EmonHubSMASolarInterfacer",
+        "EmonHubSmilicsInterfacer",
+        "EmonHubSunampInterfacer",
+        "EmonHubTemplateInterfacer",
+        "EmonHubTeslaPowerWallInterfacer",
+        "EmonHubTx3eInterfacer",
+        "EmonHubVEDirectInterfacer",
+        "EmonModbusTcpInterfacer",
+    }
+)
+
+_GONE = {
+    "EmonHubBMWInterfacer": "the service it asked was closed by BMW",
+    "EmonHubJaguarLandRoverInterfacer": "the service it asked was closed by its maker",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a type name stands for. `problem` says why there is no class, in words for the user; empty when there is."""
+
+    cls: type[Interfacer] | None
+    problem: str = ""
+    known: bool = True
+
+
+def type_names() -> list[str]:
+    """Every type that can be used, for did-you-mean."""
+    return sorted(_BUILT_IN)
+
+
+def find(type_name: str) -> Found:
+    """The class of a type. What it needs and is not installed is its own problem, never the hub's."""
+    if type_name in _NOT_YET:
+        return Found(None, f"{type_name} is not part of this version yet; the rest of the file is used without it")
+    if type_name in _GONE:
+        return Found(None, f"{type_name} is not part of emonHub any more: {_GONE[type_name]}")
+    module_name = _BUILT_IN.get(type_name)
+    if module_name is None:
+        return Found(None, f"there is no interfacer type {type_name}", known=False)
+    try:
+        return Found(getattr(import_module(module_name), type_name))
+    except ImportError as error:
+        return Found(None, f"{type_name} needs a library that is not installed ({error})")

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Installs what the tests need from Debian's packages, when something is missing and can be installed.
+packages="socat"
+missing=""
+for package in $packages; do
+	command -v "$package" >/dev/null 2>&1 || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing; } \
+		>/dev/null 2>&1 && exit 0
+fi
+echo "Tests that need$missing are skipped: install with apt install$missing"

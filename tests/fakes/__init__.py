@@ -1,0 +1,1 @@
+"""Servers and devices that the tests run against, without hardware and without the network."""
