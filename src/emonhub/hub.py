@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emonhub import logs
 from emonhub.buffer.memory import MemoryBuffer
@@ -32,8 +32,14 @@ log = logging.getLogger("emonhub.hub")
 WATCH_S = 1.0
 """Between two looks at the file: a change is noticed within two seconds, also when it meets a look half written."""
 
-DRAIN_S = 8.0
+READERS_END_S = 1.0
+"""For those that read to let go of their devices at the end. What they have published by then is still delivered."""
+
+DRAIN_S = 6.5
 """For reporters to send what they owe at the end: with closing, a stop takes less than ten seconds."""
+
+_END_CLOSE_S = 1.0
+"""For reporters to close at the end."""
 
 _RESTART_DRAIN_S = 2.0
 """The same while the hub goes on: what is left is kept and sent by the successor."""
@@ -90,21 +96,24 @@ class Hub:
         self._watcher = Watcher(path)
         self._look = asyncio.Event()
         self._stop = asyncio.Event()
+        self.started = asyncio.Event()  # set when the first configuration is applied
         self._counted: dict[str, tuple[int, int]] = {}
 
     async def run(self) -> None:
         """Run until `stop` is called, then drain and end."""
-        await self.apply(self.configuration)
-        watching = asyncio.create_task(self._watch(), name="watch the configuration")
-        summing_up = asyncio.create_task(self._sum_up(), name="summary")
-        stopping = asyncio.create_task(self._stop.wait(), name="wait for the stop")
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._stop.wait(), name="wait for the stop")]
         try:
-            done, _ = await asyncio.wait([watching, summing_up, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await self.apply(self.configuration)
+            self.started.set()
+            tasks.append(asyncio.create_task(self._watch(), name="watch the configuration"))
+            tasks.append(asyncio.create_task(self._sum_up(), name="summary"))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()  # the first two never end but by an error, which ends the hub
+                task.result()  # only the first ends but by an error, which ends the hub
         finally:
-            for task in (watching, summing_up, stopping):
+            for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._shut_down()
 
     def stop(self) -> None:
@@ -136,7 +145,8 @@ class Hub:
         self._log_problems(configuration)
         self.configuration = configuration
         self._on_applied(configuration)
-        logs.set_level(configuration.hub.loglevel)
+        logs.apply(configuration.hub)
+        logs.hide(_secrets(configuration))
         self.nodes.replace(configuration.nodes, autoconf=configuration.hub.autoconf)
         wanted = configuration.interfacers
         replaced = [
@@ -158,6 +168,9 @@ class Hub:
             interfacer = build(config, world=self.world, nodes=self.nodes, buffer=buffer)
         except SettingError as error:
             self._refuse(config, str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - somebody's constructor may raise anything, and costs nobody else
+            self._refuse(config, f"it can't be made ({type(error).__name__}: {error})")
             return
         if isinstance(interfacer, Reporter):
             # A buffer belongs to its reporter's name, so it outlives restarts and edits.
@@ -185,15 +198,18 @@ class Hub:
         except SettingError as error:
             self._refuse(config, str(error))
             return
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._refuse(config, f"it did not take its new settings ({type(error).__name__}: {error})")
+            return
         runner.config = config
         if changed:
             runner.rewire()
             log.info("New settings for '%s': %s", config.name, ", ".join(sorted(changed)))
 
     async def _remove(self, name: str) -> None:
-        runner = self.runners.pop(name)
         log.info("Stopping '%s'", name)
-        await runner.stop(_RESTART_DRAIN_S)
+        await self.runners[name].stop(_RESTART_DRAIN_S)
+        del self.runners[name]
         owed = self._buffers.get(name)
         if owed is not None and owed.frames:
             log.warning("'%s' is stopped with %d frames not delivered: kept until it runs again", name, owed.frames)
@@ -234,6 +250,7 @@ class Hub:
     async def _sum_up(self) -> None:
         while True:
             await self.world.sleep(_SUMMARY_S)
+            logs.tell_repeats()
             line = self.summary()
             if line:
                 log.info("In the last minute: %s", line)
@@ -243,7 +260,7 @@ class Hub:
         parts = []
         for name, runner in self.runners.items():
             itf = runner.interfacer
-            bad = itf.bad.total()
+            bad = itf.bad.total() - itf.bad["paused"]
             moved = itf.acknowledged if isinstance(itf, Reporter) else itf.received
             before = self._counted.get(name, (0, 0))
             self._counted[name] = (moved, bad)
@@ -263,14 +280,20 @@ class Hub:
     async def _shut_down(self) -> None:
         readers = [r for r in self.runners.values() if not isinstance(r.interfacer, Reporter)]
         reporters = [r for r in self.runners.values() if isinstance(r.interfacer, Reporter)]
-        await asyncio.gather(*(runner.stop(0) for runner in readers))
-        await asyncio.gather(*(runner.stop(DRAIN_S) for runner in reporters))
+        await asyncio.gather(*(runner.stop(0, READERS_END_S) for runner in readers))
+        await asyncio.gather(*(runner.stop(DRAIN_S, _END_CLOSE_S) for runner in reporters))
         for name, buffer in self._buffers.items():
             if buffer.frames:
                 log.warning("'%s': %d frames were not delivered and are lost with the memory", name, buffer.frames)
             await buffer.close()
+        logs.tell_repeats(all_of_them=True)
         log.info("Stopped")
 
 
 def _must_restart(old: InterfacerConfig, new: InterfacerConfig) -> bool:
     return new.usable and (old.type != new.type or dict(old.init) != dict(new.init))
+
+
+def _secrets(configuration: Configuration) -> list[str]:
+    found = (config.settings.get(name) for config in configuration.interfacers.values() for name in config.secrets)
+    return [secret for secret in found if isinstance(secret, str)]

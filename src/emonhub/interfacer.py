@@ -16,22 +16,25 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from emonhub.blocking import ReadThread
 from emonhub.cargo import Cargo
-from emonhub.errors import FrameError
+from emonhub.errors import FrameError, SettingError
 from emonhub.nodes.datacodes import ONE, PLAIN
 from emonhub.nodes.definition import datacode_kind, scale_kind
 from emonhub.nodes.table import Decoders, Nodes
-from emonhub.settings import apply, choice, integer, name_list, number, setting, switch
+from emonhub.settings import apply, choice, declared, integer, matching, name_list, number, setting, switch
 from emonhub.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 LOGGER_PREFIX = "emonhub.interfacer."
+
+_IDLE_S = 0.01
+"""After an async read that found nothing: one that does not wait for its device must not take a whole core."""
 
 _DECODING = frozenset({"datacode", "scale", "nodeoffset", "nodelistonly"})
 
@@ -61,6 +64,11 @@ class Interfacer:
     timestamped = setting(switch(), False, "frames start with their time in Unix seconds")
     targeted = setting(switch(), False, "the node id is followed by the node to send to")
     nodelistonly = setting(switch(), False, "drop frames of nodes that are not in [nodes]")
+    loglevel = setting(
+        matching(r"(?i)|DEBUG|INFO|WARNING|ERROR|CRITICAL", "DEBUG, INFO, WARNING, ERROR or CRITICAL, or empty"),
+        "",
+        "how much it logs; empty = as the hub does",
+    )
 
     def __init__(
         self,
@@ -77,6 +85,7 @@ class Interfacer:
         self.received = 0
         self.bad: Counter[str] = Counter()
         self.last_received: float | None = None
+        self.reader: ReadThread | None = None  # of a blocking `read`; stays after the end, for it may not have returned
         self._publish: Callable[[tuple[str, ...], list[Cargo]], object] = lambda _names, _cargos: None
         apply(self, settings or {})
         self.decoders = self._make_decoders()
@@ -158,8 +167,17 @@ class Interfacer:
         self._publish = publish
 
     def update(self, settings: Mapping[str, Any]) -> set[str]:
-        """Take over other runtime settings while running. Returns the names of those that changed."""
+        """Take over other runtime settings while running. Returns the names of those that changed.
+
+        Raises SettingError when `check` does; the old ones then stay.
+        """
+        old = {name: getattr(self, name) for name in declared(type(self))}
         changed = apply(self, settings)
+        try:
+            self.check()
+        except SettingError:
+            apply(self, old)
+            raise
         if changed & _DECODING:
             self.decoders = self._make_decoders()
         if changed:
@@ -171,39 +189,19 @@ class Interfacer:
 
         A subclass that is told of readings rather than asking for them has its own.
         """
-        if inspect.iscoroutinefunction(self.read):
+        if inspect.isasyncgenfunction(self.read):
+            async for found in self.read():
+                self.publish(self._checked((found,)))
+                await asyncio.sleep(0)
+        elif inspect.iscoroutinefunction(self.read):
             while True:
-                self.publish(self._checked(await self.read()))
+                found = await self.read()
+                self.publish(self._checked(found))
+                # A read that never waits for anything must not keep the others from their turn.
+                await (self.world.sleep(_IDLE_S) if found is None else asyncio.sleep(0))
         else:
-            await self._run_blocking(self.read)
-
-    async def _run_blocking(self, read: Callable[[], Any]) -> None:
-        loop = asyncio.get_running_loop()
-        failed: asyncio.Future[None] = loop.create_future()
-        stopping = threading.Event()
-
-        def fail(error: BaseException) -> None:
-            if not failed.done():
-                failed.set_exception(error)
-
-        def take(found: Any) -> None:
-            self.publish(self._checked(found))
-
-        def work() -> None:
-            try:
-                while not stopping.is_set():
-                    found = read()
-                    if not stopping.is_set():
-                        loop.call_soon_threadsafe(take, found)
-            except BaseException as error:  # noqa: BLE001 - carried over to the task that supervises it
-                if not stopping.is_set():
-                    loop.call_soon_threadsafe(fail, error)
-
-        threading.Thread(target=work, name=f"{self.name} read", daemon=True).start()
-        try:
-            await failed
-        finally:
-            stopping.set()
+            self.reader = ReadThread(self.name, self.read, lambda found: self.publish(self._checked(found)))
+            await self.reader.run()
 
     def _checked(self, found: Cargo | Iterable[Cargo] | None) -> list[Cargo]:
         """What somebody's `read` returned, made safe to pass on."""

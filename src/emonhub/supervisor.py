@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from emonhub.channel import Inbox
 from emonhub.errors import Unavailable
@@ -19,12 +19,18 @@ if TYPE_CHECKING:
     from emonhub.config.model import InterfacerConfig
     from emonhub.interfacer import Interfacer
 
+T = TypeVar("T")
+
 _FIRST_RESTART_S = 1.0
 _LONGEST_RESTART_S = 60.0
+_SHORTEST_RETRY_S = 0.05
+"""Whatever an interfacer asks for, it does not take the whole core by trying."""
 _SETTLED_S = 60.0
 """Having run this long, a failure counts as a first one again."""
 _CLOSE_S = 5.0
 """A `close` that takes longer is left behind: it must not keep the port's next owner waiting for ever."""
+_OFTEN = 5
+"""Lines about coming and going in a minute: a loose plug is heard of, and does not fill the log."""
 
 
 class State(enum.Enum):
@@ -49,6 +55,7 @@ class Runner:
         self.interfacer = interfacer
         self.state = State.STARTING
         self.last_error = ""
+        self.last_failure = ""  # stays when it runs again
         self.restarts = 0
         self.failed_sends = 0
         self.missed = 0  # cargo for a live sender that was not running
@@ -58,7 +65,7 @@ class Runner:
         self._stopping = False
         self._broken: BaseException | None = None
         self._tasks: list[asyncio.Task[Any]] = []
-        self._log = logging.getLogger(interfacer.log.name)
+        self._log = interfacer.log
 
     @property
     def name(self) -> str:
@@ -69,9 +76,11 @@ class Runner:
         self.interfacer.connect(self._channels.publish)
         self.rewire()
         self._task = asyncio.create_task(self._supervise(), name=self.name)
+        self._task.add_done_callback(self._ended)
 
     def rewire(self) -> None:
-        """Subscribe to the channels that its settings name now."""
+        """Take over the settings that are not the interfacer's own affair: its log level, the channels it hears."""
+        self._log.setLevel(self.interfacer.loglevel.upper() or logging.NOTSET)
         if isinstance(self.interfacer, Reporter) or self.interfacer.sends:
             self._channels.subscribe(self.name, self.interfacer.subchannels, self)
 
@@ -89,8 +98,8 @@ class Runner:
         else:
             self.missed += len(cargos)
 
-    async def stop(self, grace_s: float) -> None:
-        """Stop within `grace_s` seconds; a reporter uses them to send what it owes."""
+    async def stop(self, grace_s: float, close_s: float = _CLOSE_S) -> None:
+        """Stop. A reporter has `grace_s` seconds to send what it owes, then closing may take `close_s`."""
         self._stopping = True
         self._channels.unsubscribe(self.name)
         if self._task is None:
@@ -99,7 +108,11 @@ class Runner:
             self.interfacer.stop_delivery()
             await asyncio.wait([self._task], timeout=grace_s)
         self._task.cancel()
-        await asyncio.wait([self._task], timeout=_CLOSE_S + 1)
+        await asyncio.wait([self._task], timeout=close_s)
+        reader = self.interfacer.reader
+        if grace_s and reader is not None and reader.alive:
+            # What comes after it may want the same device.
+            await asyncio.wait([asyncio.ensure_future(reader.wait_ended())], timeout=grace_s)
         self.state = State.STOPPED
 
     async def _supervise(self) -> None:
@@ -109,39 +122,53 @@ class Runner:
             started = loop.time()
             try:
                 await self._run_once()
-                if self._stopping:
-                    return
                 wait = _FIRST_RESTART_S  # its reading side came to an end: perhaps there is more later
             except Unavailable as error:
-                wait = error.retry_s
-                if self.last_error != str(error) or self.state is State.RUNNING:
-                    self._log.warning("Waiting: %s", error)
-                self._set(State.WAITING, str(error))
+                wait = max(error.retry_s, _SHORTEST_RETRY_S)
+                self._wait_for_it(error)
             except Exception as error:  # the supervisor boundary
                 failures = 1 if loop.time() - started > _SETTLED_S else failures + 1
                 wait = min(_LONGEST_RESTART_S, _FIRST_RESTART_S * 2.0 ** min(failures - 1, 20))
-                self.restarts += 1
-                said = f"{type(error).__name__}: {error}"
-                self._log.error(
-                    "Failed, restarting in %g s: %s",
-                    wait,
-                    said,
-                    exc_info=self.last_error != said,
-                    extra={"repeats": said},
-                )
-                self._set(State.FAILED, said)
+                self._fail(error, wait, first=failures == 1)
             if self._stopping:
                 return
             await self.interfacer.world.sleep(wait)
 
+    def _wait_for_it(self, error: Unavailable) -> None:
+        if self.last_error != str(error) or self.state is State.RUNNING:
+            self._log.warning("Waiting: %s", error, extra={"repeats": str(error), "often": _OFTEN})
+        self._set(State.WAITING, str(error))
+
+    def _fail(self, error: Exception, wait: float, *, first: bool) -> None:
+        self.restarts += 1
+        said = f"{type(error).__name__}: {error}"
+        self._log.error(
+            "Failed, restarting in %g s: %s",
+            wait,
+            said,
+            exc_info=error if first or self.last_failure != said else None,
+            extra={"repeats": said, "often": _OFTEN},
+        )
+        self.last_failure = said
+        self._set(State.FAILED, said)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Nothing but a stop ends the supervision; should anything else do, it is said, and the others go on."""
+        if not task.cancelled() and task.exception() is not None:
+            self._log.critical("Its supervision has failed: it does not run any more", exc_info=task.exception())
+            self._set(State.FAILED, f"supervision: {task.exception()}")
+
     async def _run_once(self) -> None:
         itf = self.interfacer
         self._broken = None
+        if itf.reader is not None and itf.reader.alive:
+            raise Unavailable("the read that was under way when it failed has not returned yet")
         try:
-            await itf.open()
+            await _uncancelled(itf.open())
             if self.state is not State.RUNNING:
                 where = itf.endpoint()
-                self._log.info("Running%s", f": {where}" if where else "")
+                said = f"Running: {where}" if where else "Running"
+                self._log.info("%s", said, extra={"repeats": said, "often": _OFTEN})
             self._set(State.RUNNING)
             await self._run_tasks()
         finally:
@@ -153,6 +180,7 @@ class Runner:
 
     async def _run_tasks(self) -> None:
         itf = self.interfacer
+        jobs = list(itf.jobs())
         lasting = []
         if itf.reads:
             lasting.append(self._task_of(itf.run(), "read"))
@@ -162,7 +190,7 @@ class Runner:
             lasting.append(self._task_of(self._send(), "send"))
         if not lasting:
             lasting.append(self._task_of(asyncio.Event().wait(), "idle"))
-        self._tasks = lasting + [self._task_of(job, "job") for job in itf.jobs()]
+        self._tasks = lasting + [self._task_of(job, "job") for job in jobs]
         pending = set(self._tasks)
         try:
             while pending.issuperset(lasting):
@@ -178,7 +206,7 @@ class Runner:
             self._tasks = []
 
     def _task_of(self, job: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[Any]:
-        return asyncio.create_task(job, name=f"{self.name} {what}")
+        return asyncio.create_task(_uncancelled(job), name=f"{self.name} {what}")
 
     async def _send(self) -> None:
         itf = self.interfacer
@@ -190,6 +218,7 @@ class Runner:
             try:
                 await itf.send(cargos)
             except Unavailable:
+                self.failed_sends += len(cargos)
                 raise
             except Exception as error:  # the supervisor boundary
                 self.failed_sends += len(cargos)
@@ -210,3 +239,17 @@ class Runner:
         self.state = state
         if error or state is State.RUNNING:
             self.last_error = error
+
+
+async def _uncancelled(job: Coroutine[Any, Any, T]) -> T:
+    """Run somebody's code; what it raises is an ordinary error, unless it is we who cancel it."""
+    try:
+        return await job
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise RuntimeError("it was cancelled from within") from None
+    except (SystemExit, KeyboardInterrupt) as error:
+        # A library that gives up with sys.exit() ends its interfacer, not the hub.
+        raise RuntimeError(f"it raised {type(error).__name__}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ class Notifier:
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         microseconds = environ.get("WATCHDOG_USEC", "")
+        if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+            microseconds = ""  # meant for another process, which started us
         # Half the time that systemd gives, as sd_watchdog_enabled(3) advises.
         self._period = int(microseconds) / 2e6 if microseconds.isdigit() and int(microseconds) else None
 
@@ -24,15 +27,17 @@ class Notifier:
         """Send assignments such as READY=1."""
         if not self._address:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            try:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+                # A full queue must not stop the loop; the next beat comes soon enough.
+                sender.setblocking(False)
                 sender.connect(self._address)
                 sender.sendall("\n".join(assignments).encode())
-            except OSError:
-                return  # a hub that can't tell how it is goes on all the same; the watchdog sees to the rest
+        except OSError:
+            return  # a hub that can't tell how it is goes on all the same; the watchdog sees to the rest
 
     async def keep_alive(self) -> None:
-        """Feed the watchdog from the loop for as long as the loop turns."""
+        """Feed the watchdog from the loop for as long as the loop turns; ends at once where there is no watchdog."""
         while self._period is not None:
             self.notify("WATCHDOG=1")
             await asyncio.sleep(self._period)
