@@ -42,10 +42,14 @@ class DeliveredUpTo:
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Not now: the batch stays as it is. `seconds` when the target named a time, else the wait grows by itself."""
+    """Not now: the batch stays as it is. `seconds` when the target named a time, else the wait grows by itself.
+
+    `ambiguous` when the target may have taken some of the batch or all of it, and could not say so.
+    """
 
     reason: str
     seconds: float | None = None
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emonhub import Batch, Outcome, Reporter, RetryAfter, SettingError, matching, number, setting
 
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     import aiohttp
 
 _ANSWER_READ = 1 << 16
-"""Bytes of an answer that are read. A server in trouble may send pages without end."""
+"""Bytes of an answer to a batch that are read. A server in trouble may send pages without end."""
+
+_IN_ONE_PIECE = 1 << 20
+"""Bytes of a body that are sent in one piece; larger ones go in parts, so that the loop is not held up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,15 @@ class Request:
     url: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered: the start of its text, undecodable bytes replaced."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
 
 
 class HttpReporter(Reporter):
@@ -47,6 +61,7 @@ class HttpReporter(Reporter):
     )
 
     _session: aiohttp.ClientSession | None = None
+    _connected = False  # during a request: whether there is a connection, so that the server may have got something
 
     @abstractmethod
     def request(self, batch: Batch) -> Request:
@@ -54,7 +69,7 @@ class HttpReporter(Reporter):
 
     @abstractmethod
     def judge(self, status: int, answer: str) -> Outcome:
-        """What an answer means. 3xx, 429 and 503 with a Retry-After never come here."""
+        """What an answer means. 3xx, and 429 and 503 with a Retry-After, never come here."""
 
     def check(self) -> None:
         if not self.url:
@@ -66,11 +81,15 @@ class HttpReporter(Reporter):
     async def open(self) -> None:
         import aiohttp  # noqa: PLC0415 - half the memory of an idle hub: only for who needs it
 
+        tracing = aiohttp.TraceConfig()
+        tracing.on_connection_create_end.append(self._note_connection)
+        tracing.on_connection_reuseconn.append(self._note_connection)
         # One connection: a reporter has one batch in flight, and order matters to its target.
         # aiohttp's own deadlines are off: one total deadline holds for all of a request.
         self._session = aiohttp.ClientSession(
             connector=self.world.http_connector(limit=1),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            trace_configs=[tracing],
             trust_env=True,
         )
 
@@ -80,52 +99,74 @@ class HttpReporter(Reporter):
             self._session = None
 
     async def deliver(self, batch: Batch) -> Outcome:
+        request = self.request(batch)
+        body = request.body if len(request.body) < _IN_ONE_PIECE else io.BytesIO(request.body)
+        answer = await self.ask("POST", request.url, data=body, headers=request.headers)
+        if isinstance(answer, RetryAfter):
+            return answer
+        if 300 <= answer.status < 400:
+            there = answer.headers.get("Location", "another address")
+            return RetryAfter(f"{self.url} redirects to {there}: set url to where it leads")
+        if answer.status in {429, 503} and "Retry-After" in answer.headers:
+            wait = retry_after(answer.headers["Retry-After"], self.world.time())
+            return RetryAfter(f"the server asks to wait (HTTP {answer.status})", wait)
+        return self.judge(answer.status, answer.text)
+
+    async def ask(self, method: str, url: str, *, read: int = _ANSWER_READ, **options: Any) -> Answer | RetryAfter:
+        """One request, and the first `read` bytes of its answer; or why there is none.
+
+        The reason is ambiguous when the request may have reached the server. `options` are aiohttp's.
+        """
         import aiohttp  # noqa: PLC0415
 
         assert self._session is not None
-        request = self.request(batch)
+        self._connected = False
         try:
             async with (
                 asyncio.timeout(self.timeout),
-                self._session.post(
-                    request.url, data=request.body, headers=request.headers, allow_redirects=False
-                ) as response,
+                self._session.request(method, url, allow_redirects=False, **options) as response,
             ):
-                answer = (await _read(response)).decode("utf-8", "replace")
-                if 300 <= response.status < 400:
-                    there = response.headers.get("Location", "another address")
-                    return RetryAfter(f"{self.url} redirects to {there}: set url to where it leads")
-                if response.status in {429, 503} and "Retry-After" in response.headers:
-                    wait = _seconds(response.headers["Retry-After"], self.world.time())
-                    return RetryAfter(f"the server asks to wait (HTTP {response.status})", wait)
-                return self.judge(response.status, answer)
+                text = (await _read(response, read)).decode("utf-8", "replace")
+                return Answer(response.status, text, response.headers)
         except TimeoutError:
-            return RetryAfter(f"no answer within {self.timeout:g} s")
+            reason = f"no answer within {self.timeout:g} s" if self._connected else self._unconnected()
         except aiohttp.ClientConnectorError as error:
-            return RetryAfter(
-                f"can't connect to {error.host}:{error.port} ({error.os_error.strerror or error.os_error})"
-            )
+            reason = f"can't connect to {error.host}:{error.port} ({error.os_error.strerror or error.os_error})"
         except aiohttp.ServerDisconnectedError:
-            return RetryAfter("the server closed the connection without an answer")
+            reason = "the server closed the connection without an answer"
         except (aiohttp.ClientError, OSError) as error:
-            return RetryAfter(f"the request failed: {type(error).__name__} {error}".rstrip())
+            reason = f"the request failed: {type(error).__name__} {error}".rstrip()
+        return RetryAfter(reason, ambiguous=self._connected)
+
+    def _unconnected(self) -> str:
+        return f"no connection to {self.url} within {self.timeout:g} s"
+
+    async def _note_connection(self, *_: object) -> None:
+        self._connected = True
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """The answer, up to a bound; an answer that ends early raises."""
     found = bytearray()
     async for chunk in response.content.iter_chunked(_ANSWER_READ):
         found += chunk
-        if len(found) > _ANSWER_READ:
+        if len(found) > limit:
             break
     return bytes(found)
 
 
-def _seconds(retry_after: str, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for, in either of its forms; None when it makes no sense."""
-    if retry_after.strip().isdigit():
-        return float(retry_after)
+def retry_after(text: str, now: float) -> float | None:
+    """Seconds that a Retry-After header asks for, in either of its forms; None when it asks for no wait or is no time.
+
+    `now` is Unix seconds.
+    """
+    text = text.strip()
     try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now)
-    except (ValueError, TypeError):
+        if text.isascii() and text.isdecimal():
+            wait = float(text)
+        else:
+            date = parsedate_to_datetime(text)
+            wait = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, TypeError, OverflowError):
         return None
+    return wait if wait > 0 else None
