@@ -32,6 +32,7 @@ from emonhub import (
     switch,
 )
 from emonhub.interfacers.core.http import HttpReporter, Request
+from emonhub.interfacers.emoncms.progress import frames_of, inputs_from, processed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,10 +43,19 @@ _SAFE_IN_FORM = '[]{},:"'
 _STRIPPED = re.compile(r"[^\w\-.\s]")
 """What emoncms takes out of node and input names."""
 
+_ESCAPED = re.compile(r"[\x00-\x1f]")
+"""What JSON would write with a backslash. emoncms takes backslashes out of forms."""
+
 _TRIES_OF_A_CRASH = 4
 """A crash without a word (HTTP 500) may be the server's fault or a frame's: after this many a frame is looked for."""
 
 _DATABASE_TROUBLE = ("RedisException", "mysqli_sql_exception", "Connection refused", "server has gone away")
+
+_WARNINGS = re.compile(r"(?:\s*<br />\s*<b>(?:Warning|Notice|Deprecated)</b>:.*?<br />)+\s*", re.DOTALL)
+"""What PHP prints in front of an answer when it is set up to show warnings. The request goes on after them."""
+
+_INPUTS_READ = 8 << 20
+"""Bytes of the list of inputs that are read at most: tens of thousands of inputs."""
 
 
 class EmonHubEmoncmsHTTPInterfacer(HttpReporter):
@@ -75,6 +85,14 @@ class EmonHubEmoncmsHTTPInterfacer(HttpReporter):
     def _has_key(self) -> bool:
         return len(self.apikey) == 32 and not self.apikey.lower().startswith("xxxx")
 
+    @property
+    def _key_header(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.apikey}"}
+
+    @property
+    def _base(self) -> str:
+        return self.url.rstrip("/")
+
     def accept(self, cargos: list[Cargo]) -> None:
         if self.senddata:
             super().accept(cargos)
@@ -82,13 +100,24 @@ class EmonHubEmoncmsHTTPInterfacer(HttpReporter):
     def encoder(self, layout: Layout) -> Encoder:
         named = self.sendnames and bool(layout.nodename)
         node = layout.nodename if named else layout.node
-        return _Writer(_node_text(node), layout.names if self.sendnames else ()).write
+        names = layout.names if self.sendnames else ()
+
+        def odd(count: int) -> None:
+            self.log.warning(
+                "Node %s has %d values and %d names: its frames are sent without names",
+                layout.label,
+                count,
+                len(names),
+                extra={"repeats": layout.label},
+            )
+
+        return _Writer(_node_text(node), names, odd).write
 
     def request(self, batch: Batch) -> Request:
         text = _join(batch).encode()
         query = f"sentat={int(self.world.time())}" if self.sentat else "time=0"
-        url = f"{self.url.rstrip('/')}/input/bulk.json?{query}"
-        headers = {"Authorization": f"Bearer {self.apikey}"}
+        url = f"{self._base}/input/bulk.json?{query}"
+        headers = self._key_header
         if self.compress or self.sendnames:
             packed = zlib.compress(text, 1)
             if len(packed) < len(text):
@@ -99,10 +128,28 @@ class EmonHubEmoncmsHTTPInterfacer(HttpReporter):
     async def deliver(self, batch: Batch) -> Outcome:
         if not self._has_key:
             return RetryAfter("no apikey is set: put the account's write key into [[[runtimesettings]]] apikey")
+        started = self.world.monotonic()
         outcome = await super().deliver(batch)
         if isinstance(outcome, Delivered):
             self._crashes = 0
+            taken = (self.world.monotonic() - started) * 1000
+            self.log.debug(
+                "acknowledged receipt with 'ok' from %s: %d frames (%.0f ms)", self.url, len(batch.records), taken
+            )
         return outcome
+
+    async def already_has(self, batch: Batch) -> int | None:
+        """How many of a batch's first frames emoncms has processed already; None when that can't be told.
+
+        For after a request that may have been processed. Told by the inputs' last times, which emoncms is asked for.
+        """
+        if self.sentat:
+            return None  # emoncms stores other times than those of the batch
+        answer = await self.ask("GET", f"{self._base}/input/get.json", headers=self._key_header, read=_INPUTS_READ)
+        if isinstance(answer, RetryAfter) or answer.status != 200:
+            return None
+        inputs, frames = inputs_from(answer.text), frames_of(batch)
+        return None if inputs is None or frames is None else processed(frames, inputs)
 
     def judge(self, status: int, answer: str) -> Outcome:
         answer = answer.strip()
@@ -120,7 +167,8 @@ class EmonHubEmoncmsHTTPInterfacer(HttpReporter):
             self._crashes += 1
             if self._crashes >= _TRIES_OF_A_CRASH:
                 return Rejected("HTTP 500 again and again")
-        return RetryAfter(f"HTTP {status}")
+        # A proxy that gave up (502, 504) and a crash (500) say nothing of what emoncms had done by then.
+        return RetryAfter(f"HTTP {status}", ambiguous=status in {500, 502, 504})
 
 
 class EmonHubEmoncmsReporter(EmonHubEmoncmsHTTPInterfacer):
@@ -143,20 +191,22 @@ def _join(batch: Batch) -> str:
 
 
 def _judge_body(answer: str) -> Outcome:
-    if answer == "ok":
-        return Delivered()
     if not answer:
         return RetryAfter(
             "emoncms takes nothing with this apikey (empty answer): it must be the write key, not the read key"
         )
+    printed = _WARNINGS.match(answer)
+    said = answer[printed.end() :] if printed else answer
+    if said == "ok":
+        return Delivered()
     if any(word in answer for word in _DATABASE_TROUBLE):
-        return RetryAfter("emoncms has lost its database")
+        return RetryAfter("emoncms has lost its database", ambiguous=True)
     if "Fatal error" in answer:
         return Rejected("emoncms crashed: " + _plain(answer))
     try:
-        message = json.loads(answer)["message"]
+        message = json.loads(said)["message"]
     except (ValueError, KeyError, TypeError):
-        return RetryAfter(f"not an answer of emoncms: {_plain(answer)}")
+        return RetryAfter(f"not an answer of emoncms: {_plain(answer)}", ambiguous=True)
     return Rejected(str(message))
 
 
@@ -166,18 +216,26 @@ def _plain(page: str) -> str:
 
 
 def _node_text(node: NodeId) -> str:
-    return str(node) if isinstance(node, int) else json.dumps(_STRIPPED.sub("", node), ensure_ascii=False)
+    return str(node) if isinstance(node, int) else _quoted(node, "0")
+
+
+def _quoted(name: str, unnamed: str) -> str:
+    """A name as JSON, without what emoncms would take out of it, and with nothing that a form would spoil."""
+    clean = _ESCAPED.sub(" ", _STRIPPED.sub("", name))
+    return json.dumps(clean if clean.strip() else unnamed, ensure_ascii=False)
 
 
 class _Writer:
     """Writes the frames of one layout.
 
     All that does not change from frame to frame is in a format text, one for each number of values, made once.
+    `odd` is told of a number of values that the names don't fit.
     """
 
-    def __init__(self, node: str, names: tuple[str, ...]) -> None:
-        self._node = node.replace("%", "%%")
-        self._names = [json.dumps(_STRIPPED.sub("", name), ensure_ascii=False) for name in names]
+    def __init__(self, node: str, names: tuple[str, ...], odd: Callable[[int], None]) -> None:
+        self._node = node
+        self._names = [_quoted(name, str(i)) for i, name in enumerate(names, 1)]
+        self._odd = odd
         self._formats: dict[tuple[int, bool], str] = {}
 
     def write(self, cargo: Cargo) -> str:
@@ -190,28 +248,33 @@ class _Writer:
         format_ = self._formats.get(key) or self._format(key)
         return format_ % (*values, rssi) if rssi else format_ % values
 
+    def _named(self, count: int) -> bool:
+        if self._names and len(self._names) != count:
+            self._odd(count)
+        return bool(self._names) and len(self._names) == count
+
     def _format(self, key: tuple[int, bool]) -> str:
         count, with_rssi = key
+        if not count:
+            raise FrameError("no value", "the frame has no values")
         parts = ["%s"] * count + ["%d"] * with_rssi
-        if self._names and len(self._names) == count:
+        node = self._node.replace("%", "%%")
+        if self._named(count):
             names = [name.replace("%", "%%") for name in (*self._names, '"rssi"')]
-            text = f"{self._node},{{{','.join(map('{}:{}'.format, names, parts))}}}"
+            text = f"{node},{{{','.join(map('{}:{}'.format, names, parts))}}}"
         else:
-            text = f"{self._node},{','.join(parts)}"
+            text = f"{node},{','.join(parts)}"
         self._formats[key] = text
         return text
 
     def _with_gaps(self, cargo: Cargo) -> str:
         """A frame in which some value is missing: emoncms takes null for 0, so the value is left out by name."""
         count = len(cargo.values)
-        names: Sequence[str] = self._names if len(self._names) == count else [f'"{i}"' for i in range(1, count + 1)]
+        named = self._named(count)
+        names: Sequence[str] = self._names if named else [f'"{i}"' for i in range(1, count + 1)]
         pairs = [f"{n}:{v}" for n, v in zip(names, cargo.values, strict=True) if v is not None]
         if not pairs:
             raise FrameError("no value", "no value in the frame is a number")
         if cargo.rssi:
-            pairs.append(f'"rssi":{cargo.rssi}' if self._names else f'"{count + 1}":{cargo.rssi}')
-        return f"{self._node.replace('%%', '%')},{{{','.join(pairs)}}}"
-
-
-if TYPE_CHECKING:
-    _checked: Callable[[Cargo], str] = _Writer("", ()).write
+            pairs.append(f'"rssi":{cargo.rssi}' if named else f'"{count + 1}":{cargo.rssi}')
+        return f"{self._node},{{{','.join(pairs)}}}"
