@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from emonhub import logs
@@ -143,7 +143,11 @@ class Hub:
     async def apply(self, configuration: Configuration) -> None:
         """Make the running hub what `configuration` says; what did not change is not touched."""
         self._log_problems(configuration)
+        known = self.configuration.nodes
+        kept = {node: known[node] for node in configuration.bad_nodes if node in known}
+        configuration = replace(configuration, nodes={**configuration.nodes, **kept})
         self.configuration = configuration
+        self._watcher.expect(configuration.sources)
         self._on_applied(configuration)
         logs.apply(configuration.hub)
         logs.hide(_secrets(configuration))

@@ -160,7 +160,12 @@ def _range_rule(what: str, low: float | None, high: float | None) -> str:
 
 
 class Setting(Generic[T]):
-    """One declared setting. On an instance the attribute is the value, on the class it is this declaration."""
+    """One declared setting. On an instance the attribute is the value, on the class it is this declaration.
+
+    init    stands in `[[[init_settings]]]`: a change restarts the interfacer
+    secret  is masked wherever it is shown
+    vital   with its default in place of a bad value, data would go where the user did not say: it does not run, then
+    """
 
     name: str
 
@@ -173,6 +178,7 @@ class Setting(Generic[T]):
         init: bool = False,
         unit: str = "",
         secret: bool = False,
+        vital: bool = False,
     ) -> None:
         self.kind = kind
         self.default = default
@@ -180,6 +186,7 @@ class Setting(Generic[T]):
         self.init = init
         self.unit = unit
         self.secret = secret
+        self.vital = vital
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -193,7 +200,15 @@ class Setting(Generic[T]):
 
     def but(self, default: T, help: str = "") -> Setting[T]:  # noqa: A002
         """The same setting with another default, for a subclass."""
-        return Setting(self.kind, default, help or self.help, init=self.init, unit=self.unit, secret=self.secret)
+        return Setting(
+            self.kind,
+            default,
+            help or self.help,
+            init=self.init,
+            unit=self.unit,
+            secret=self.secret,
+            vital=self.vital,
+        )
 
     @property
     def section(self) -> str:

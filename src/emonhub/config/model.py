@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from emonhub.config.watch import Looks
     from emonhub.interfacer import Interfacer
     from emonhub.nodes.definition import NodeDefinition
 
@@ -25,6 +26,7 @@ class Problem:
     where       the sections and the key, outermost first: ("interfacers", "RFM2Pi", "runtimesettings", "group")
     value       as the file gives it, masked when it is a secret; empty where there is none
     message     the rule that is broken, and the remedy
+    section     whether `where` ends with a section, and no key
     """
 
     severity: Literal["error", "warning"]
@@ -32,28 +34,34 @@ class Problem:
     where: tuple[str, ...]
     value: str
     message: str
+    section: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HubConfig:
-    """`[hub]`."""
+    """`[hub]`.
+
+    state_dir   where the hub keeps what must outlive it; empty = found automatically
+    """
 
     loglevel: str = "INFO"
     autoconf: bool = False
     log_backup_count: int = 1
     log_max_bytes: int = 5_120_000
     use_syslog: bool = False
+    state_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class InterfacerConfig:
     """One `[[Name]]` of `[interfacers]`, checked against the settings that its class declares.
 
-    cls      None when the type is unknown or can't be imported; `errors` then says why
-    init     checked values of `[[[init_settings]]]`, only those that stand in the file
-    runtime  the same for `[[[runtimesettings]]]`
-    secrets  names of settings to be masked wherever values are shown
-    usable   whether it can be run: no error stands against it
+    cls        None when the type is unknown or can't be imported; `errors` then says why
+    init       checked values that belong into `[[[init_settings]]]`, only those that stand in the file
+    runtime    the same for `[[[runtimesettings]]]`; only the channels where `cls` is None
+    secrets    names of settings to be masked wherever values are shown
+    errors     what keeps it from being run
+    defaulted  settings with a bad value: their default holds, or what a running interfacer has; not in `errors`
     """
 
     name: str
@@ -64,9 +72,11 @@ class InterfacerConfig:
     runtime: Mapping[str, Any]
     secrets: frozenset[str] = frozenset()
     errors: tuple[Problem, ...] = ()
+    defaulted: frozenset[str] = frozenset()
 
     @property
     def usable(self) -> bool:
+        """Whether it can be run: no error stands against it."""
         return self.cls is not None and not self.errors
 
     @property
@@ -81,13 +91,19 @@ class InterfacerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A whole emonhub.conf, checked. An interfacer without `Type` is switched off, and is not here."""
+    """A whole emonhub.conf, checked. An interfacer without `Type` is switched off, and is not here.
+
+    bad_nodes  ids of nodes that are left out of `nodes` for an error: a running hub keeps what it knows of them
+    sources    the files that it was read from, as they looked then
+    """
 
     path: Path
     hub: HubConfig
     interfacers: Mapping[str, InterfacerConfig]
     nodes: Mapping[str, NodeDefinition]
     problems: tuple[Problem, ...] = field(default=())
+    bad_nodes: frozenset[str] = frozenset()
+    sources: Looks = field(default_factory=dict)
 
     @property
     def errors(self) -> list[Problem]:

@@ -52,6 +52,7 @@ class HttpReporter(Reporter):
         matching(r"https?://[^\s/]+\S*", "a web address with http:// or https://"),
         "",
         "address of the server",
+        vital=True,
     )
     timeout = setting(
         number(0.05),

@@ -1,0 +1,112 @@
+"""What every part of the check shares: the file that is checked, and what has been found so far."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from emonhub.config.model import MASK, Problem
+from emonhub.config.secrets import expand
+from emonhub.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from emonhub.config.parse import Parsed
+    from emonhub.config.syntax import Where
+    from emonhub.settings import Raw, Setting
+
+_LIKENESS = 0.7
+"""Of two names, from 0 to 1: two letters swapped in a short one are still found, unlike names are not."""
+
+_LONGEST_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One key: its checked value and whether that is a secret; or the problem with it."""
+
+    value: Any = None
+    secret: bool = False
+    problem: Problem | None = None
+
+
+@dataclass(slots=True)
+class Findings:
+    """A file in the course of being checked. `folder` is where the paths of secrets start, `files` those asked for."""
+
+    parsed: Parsed
+    folder: Path
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    problems: list[Problem] = field(default_factory=list)
+    files: set[Path] = field(default_factory=set)
+
+    def line(self, where: Where) -> int:
+        """The line of a section or key, or of the innermost section around it that is known."""
+        while where and where not in self.parsed.lines:
+            where = where[:-1]
+        return self.parsed.lines.get(where, 0)
+
+    def error(self, where: Where, message: str, *, value: str = "", section: bool = False) -> Problem:
+        """Note an error."""
+        return self._note(Problem("error", self.line(where), where, value, message, section))
+
+    def warn(self, where: Where, message: str, *, value: str = "", section: bool = False) -> None:
+        """Note a warning."""
+        self._note(Problem("warning", self.line(where), where, value, message, section))
+
+    def _note(self, problem: Problem) -> Problem:
+        self.problems.append(problem)
+        return problem
+
+    def check(self, where: Where, raw: Raw, declaration: Setting[Any]) -> Checked:
+        """Check a key's value against the declaration of its setting; a bad one is noted as an error."""
+        secret = False
+        try:
+            text, secret = self.resolve(where, raw)
+            return Checked(declaration.kind(text), secret or declaration.secret)
+        except SettingError as error:
+            # What a setting says of a secret may quote it; its rule never does.
+            message = f"must be {declaration.kind.rule}" if secret else str(error)
+            hidden = secret or declaration.secret
+            return Checked(None, hidden, self.error(where, message, value=MASK if hidden and raw else shown(raw)))
+
+    def resolve(self, where: Where, raw: Raw) -> tuple[Raw, bool]:
+        """A key's value with all references filled in, and whether it holds a secret. Raises SettingError."""
+        if where in self.parsed.bad:
+            raise SettingError(self.parsed.bad[where])
+        return expand(raw, self.folder, self.files, self.environ)
+
+    def section(self, where: Where) -> dict[str, Any]:
+        """The section that stands there; empty when there is none."""
+        found: Any = self.parsed.values
+        for name in where:
+            found = found.get(name) if isinstance(found, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    def unknown(self, where: Where, known: Iterable[str], what: str = "", *, section: bool = False) -> None:
+        """Warn of a key or section that nobody knows. Its value is not shown: it may be a misspelt password."""
+        similar = nearest(where[-1], known)
+        meant = f": did you mean {similar}?" if similar else ": correct its name, or take it out"
+        self.warn(where, f"{what or 'is not known'} and has no effect{meant}", section=section)
+
+
+def shown(raw: Raw) -> str:
+    """A value as the file gives it, for a message."""
+    text = raw if isinstance(raw, str) else ", ".join(raw) if len(raw) > 1 else f"{''.join(raw)},"
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like this one, or nothing."""
+    by_form = {_form(word): word for word in known}
+    found = difflib.get_close_matches(_form(name), by_form, 1, _LIKENESS)
+    return by_form[found[0]] if found else ""
+
+
+def _form(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")

@@ -1,0 +1,89 @@
+"""emonhub.conf, read and checked whole."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from emonhub.config.channels import check_channels
+from emonhub.config.findings import Findings
+from emonhub.config.interfacers import check_interfacers
+from emonhub.config.model import Configuration, HubConfig, Problem
+from emonhub.config.nodes import check_nodes
+from emonhub.config.parse import parse
+from emonhub.config.watch import look
+from emonhub.settings import choice, declared, integer, setting, switch, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_TOP = ("hub", "interfacers", "nodes")
+
+
+class HubSettings:
+    """The keys of `[hub]`."""
+
+    loglevel = setting(choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO", "least level that is logged")
+    autoconf = setting(switch(), False, "1 = decode unknown nodes by templates that fit")
+    log_backup_count = setting(integer(0, 1000), 1, "old log files kept beside --logfile")
+    log_max_bytes = setting(integer(0), 5_120_000, "size at which --logfile is rotated; 0 = never", unit="bytes")
+    use_syslog = setting(switch(), False, "1 = log to the system log as well")
+    state_dir = setting(text(), "", "where the hub keeps what must outlive it; empty = found automatically")
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
+    """Read and check the file. Raises ParseFailed or OSError when it can't be used at all."""
+    looked = look(path)
+    parsed = parse(path.read_bytes())
+    findings = Findings(parsed, path.parent, environ, list(parsed.problems))
+    _check_top(findings)
+    hub = _check_hub(findings)
+    on, off = check_interfacers(findings)
+    nodes, bad_nodes = check_nodes(findings)
+    check_channels(findings, on, off)
+    findings.problems.sort(key=lambda problem: problem.line)
+    sources = {path: looked} | {file: look(file) for file in findings.files}
+    return Configuration(path, hub, on, nodes, tuple(findings.problems), frozenset(bad_nodes), sources)
+
+
+def describe_problem(problem: Problem, path: Path) -> str:
+    """A problem in one line, with file and line in front, where editors look for them."""
+    line = f":{problem.line}" if problem.line else ""
+    what = _describe_where(problem)
+    value = f" = {problem.value}" if problem.value and what else ""
+    return f"{path.name}{line}: {problem.severity}: {what}{value}{': ' if what else ''}{problem.message}"
+
+
+def _describe_where(problem: Problem) -> str:
+    parts = []
+    for depth, name in enumerate(problem.where, 1):
+        is_key = depth == len(problem.where) and not problem.section
+        parts.append(name if is_key else "[" * depth + name + "]" * depth)
+    return " ".join(parts)
+
+
+def _check_top(findings: Findings) -> None:
+    for name, value in findings.parsed.values.items():
+        if name == "reporters" and isinstance(value, dict):
+            findings.warn((name,), "has no effect any more: reporters stand in [interfacers]", section=True)
+        elif name == "nodes" and not isinstance(value, dict):
+            findings.warn((name,), "is no section: write [nodes]")
+        elif name not in _TOP and name != "DEFAULT":
+            findings.unknown((name,), _TOP, section=isinstance(value, dict))
+
+
+def _check_hub(findings: Findings) -> HubConfig:
+    settings = declared(HubSettings)
+    assert settings.keys() == {field.name for field in fields(HubConfig)}
+    values: dict[str, Any] = {}
+    for key, raw in findings.section(("hub",)).items():
+        where = ("hub", key)
+        if isinstance(raw, dict) or key not in settings:
+            findings.unknown(where, settings, section=isinstance(raw, dict))
+            continue
+        checked = findings.check(where, raw, settings[key])
+        if checked.problem is None:
+            values[key] = checked.value
+    return HubConfig(**values)

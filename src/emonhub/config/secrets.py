@@ -1,0 +1,85 @@
+"""Secrets that are kept out of emonhub.conf, and kept out of sight.
+
+apikey = ${env:EMONCMS_KEY}              from the environment
+mqtt_passwd = ${file:mqtt.secret}        from a file; a path that is not absolute starts at emonhub.conf's folder
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from emonhub.config.model import MASK
+from emonhub.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from emonhub.settings import Raw
+
+_REFERENCE = re.compile(r"\$\{(env|file):([^{}]*)\}")
+_USERINFO = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*(?=@)")
+_KEY_IN_QUERY = re.compile(r"(?i)((?:apikey|key|token|passw(?:or)?d)=)[^&\s]+")
+
+_LONGEST_FILE = 1 << 16
+"""Bytes. A secret is a line; what is longer is the wrong file."""
+
+
+def expand(raw: Raw, folder: Path, files: set[Path], environ: Mapping[str, str] = os.environ) -> tuple[Raw, bool]:
+    """A value with its references filled in, and whether there were any; the files asked are added to `files`.
+
+    Raises SettingError for one that leads nowhere.
+    """
+    if isinstance(raw, list):
+        parts = [_expand_text(part, folder, files, environ) for part in raw]
+        return [text for text, _ in parts], any(secret for _, secret in parts)
+    return _expand_text(raw, folder, files, environ)
+
+
+def conceal(text: str, secrets: Iterable[str] = ()) -> str:
+    """A text for people to see: without these secrets, the password in a web address, the key in its query."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if secret:
+            text = text.replace(secret, MASK)
+    return _KEY_IN_QUERY.sub(rf"\1{MASK}", _USERINFO.sub(rf"\1:{MASK}", text))
+
+
+def _expand_text(text: str, folder: Path, files: set[Path], environ: Mapping[str, str]) -> tuple[str, bool]:
+    if "${" not in text:
+        return text, False
+
+    def fill(match: re.Match[str]) -> str:
+        source, name = match[1], match[2].strip()
+        return _from_file(name, folder, files) if source == "file" else _from_environment(name, environ)
+
+    expanded, count = _REFERENCE.subn(fill, text)
+    return expanded, count > 0
+
+
+def _from_environment(name: str, environ: Mapping[str, str]) -> str:
+    try:
+        return environ[name]
+    except KeyError:
+        raise SettingError(
+            f"the environment has no variable {name}: set it where the hub is started (Environment= in its unit file)"
+        ) from None
+
+
+def _from_file(name: str, folder: Path, files: set[Path]) -> str:
+    path = folder / name
+    try:
+        files.add(path)
+        if not path.is_file():
+            what = "is no ordinary file" if path.exists() else "is not there"
+            raise SettingError(f"the file {path} {what}: put the value into it, or correct the path")
+        with path.open("rb") as file:
+            data = file.read(_LONGEST_FILE + 1)
+        if len(data) > _LONGEST_FILE:
+            raise SettingError(f"the file {path} is too long for a setting: is it the right one?")
+        return data.decode().rstrip("\r\n")
+    except OSError as error:
+        raise SettingError(f"the file {path} can't be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise SettingError(f"the file {path} has no text in it, or its path is none") from error
