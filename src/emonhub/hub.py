@@ -247,7 +247,6 @@ class Hub:
                 if not self._watcher.changed():
                     continue
             self._look.clear()
-            self._watcher.changed()
             if await self.reload():
                 log.debug("Configuration read again")
 

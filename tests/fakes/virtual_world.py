@@ -1,0 +1,28 @@
+"""A world on a loop with virtual time: its wall clock goes with the loop, its HTTP stays inside the process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from emonhub import World
+from tests.fakes.virtual import VirtualConnector
+
+if TYPE_CHECKING:
+    import aiohttp
+
+START = 1_700_000_000.0
+
+
+class VirtualWorld(World):
+    """For use inside `run_virtual`. `ahead_s` moves its wall clock against the loop's."""
+
+    def __init__(self, *, seed: int = 1) -> None:
+        super().__init__(seed=seed)
+        self.ahead_s = START
+
+    def time(self) -> float:
+        return asyncio.get_running_loop().time() + self.ahead_s
+
+    def http_connector(self, **options: Any) -> aiohttp.BaseConnector:
+        return VirtualConnector(**options)
