@@ -62,6 +62,8 @@ class Inbox:
 
     def put(self, cargos: list[Cargo]) -> None:
         """Add at the new end; the oldest make room."""
+        if not cargos:
+            return
         capacity = self._waiting.maxlen or 0
         self.dropped += max(0, len(self._waiting) + len(cargos) - capacity)
         self._waiting.extend(cargos)

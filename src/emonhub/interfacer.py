@@ -232,12 +232,16 @@ class Interfacer:
         return Decoders(
             self.nodes,
             self.note_bad_value,
+            hint=self._hint,
             datacode=self.datacode,
             scale=self.scale,
             nodeoffset=self.nodeoffset if self.adds_nodeoffset else 0,
             nodelistonly=self.nodelistonly,
             packed_frames=self.packed_frames,
         )
+
+    def _hint(self, text: str) -> None:
+        self.log.warning("%s", text, extra={"repeats": text})
 
     def _log_frame(self, cargo: Cargo) -> None:
         layout = cargo.layout

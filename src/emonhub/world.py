@@ -6,8 +6,11 @@ import asyncio
 import os
 import random
 import time
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
+from emonhub.buffer.disk import Disk
+from emonhub.clock import Clock
 from emonhub.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -15,8 +18,22 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
 _READ_LIMIT = 1 << 16
 """Bytes an asyncio stream holds back before it stops reading. Lines are bounded elsewhere, this only bounds memory."""
+
+
+class StorageThread:
+    """The one thread that waits for a disk or a database, so that the loop never does."""
+
+    def __init__(self, name: str = "storage") -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def run(self, call: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """What `call` returns, from the thread; calls come in the order in which they were asked for."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
 
 
 class World:
@@ -25,6 +42,9 @@ class World:
     def __init__(self, *, seed: int | None = None) -> None:
         self.random = random.Random(seed)
         self.environ = os.environ
+        self.clock = Clock(self.time)
+        self.disk = Disk()
+        self.storage = StorageThread()
 
     time = staticmethod(time.time)
     """Wall clock, Unix seconds: for stamping frames, never for timers."""
@@ -42,7 +62,7 @@ class World:
         import serialx  # noqa: PLC0415 - only who has a serial port pays for it
 
         try:
-            return await serialx.open_serial_connection(port, baudrate=baud, limit=_READ_LIMIT)
+            return await serialx.open_serial_connection(port, baudrate=baud)
         except FileNotFoundError as error:
             raise Unavailable(f"there is no {port}") from error
         except PermissionError as error:

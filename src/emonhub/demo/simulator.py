@@ -76,8 +76,11 @@ class EmonHubSimulatorInterfacer(Interfacer):
     def _place_link(self, link: Path, target: str) -> None:
         if link.exists() and not link.is_symlink():
             raise Unavailable(f"{link} is in the way: it is no link of a simulator", retry_s=10.0)
-        link.unlink(missing_ok=True)
-        link.symlink_to(target)
+        try:
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+        except OSError as error:
+            raise Unavailable(f"the link {link} can't be made: {error.strerror}", retry_s=10.0) from error
 
     def _remove_link(self) -> None:
         link = Path(self.link)

@@ -19,6 +19,9 @@ PLAIN = "0"
 SIZES = {code: struct.calcsize(f"<{code}") for code in "bBhHiIlLqQfd"} | {"c": 1}
 FLOATS = frozenset("fd")
 
+_MAX_DIGITS = 30
+"""Of a scale: with many more, numerator and denominator would not fit into a float."""
+
 
 def check_datacode(code: str) -> str:
     """The code itself. Raises SettingError when there is no such datacode."""
@@ -57,11 +60,13 @@ class Scale:
     def parse(cls, text: str) -> Scale:
         """The scale that a text such as `0.1` means. Raises SettingError."""
         try:
-            factor = Decimal(text.strip())
+            factor = Decimal(text.strip() if "_" not in text else "")
         except InvalidOperation:
             raise SettingError(f"{text!r} is no scale: must be a number") from None
-        if not factor.is_finite() or factor == 0 or abs(factor.adjusted()) > 30:
+        if not factor.is_finite() or factor == 0:
             raise SettingError(f"{text!r} is no scale: must be a finite number other than 0")
+        if abs(factor.adjusted()) > _MAX_DIGITS or len(factor.as_tuple().digits) > _MAX_DIGITS:
+            raise SettingError(f"{text!r} is no scale: must have at most {_MAX_DIGITS} digits")
         return cls(*factor.as_integer_ratio()) if factor == factor.to_integral_value() else cls._fraction(factor)
 
     @classmethod
@@ -97,7 +102,12 @@ class Scale:
 
     def down(self, value: float) -> float:
         """From the number for people to the number in the frame."""
-        return value * self.denominator / self.numerator if not self.is_one else value
+        if self.is_one:
+            return value
+        raw = value * self.denominator
+        if isinstance(raw, int) and raw % self.numerator == 0:
+            return raw // self.numerator  # a division would make a float of it: 64-bit numbers don't fit into one
+        return raw / self.numerator
 
 
 ONE = Scale()

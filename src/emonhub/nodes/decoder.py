@@ -33,7 +33,7 @@ _MAX_FIELDS = 2000
 class Decoder:
     """Decodes the frames of one node for one interfacer.
 
-    layout  what the values mean
+    layout  what the values of the frame decoded last mean; most nodes have one layout for all frames
     decode  from the frame's fields, as bytes objects of text, to values. Raises FrameError
     unpack  the same from the frame's bytes, for sources that have them
     """
@@ -59,18 +59,16 @@ def compile_decoder(
     """The decoder of `node`; `datacode` and `scale` hold where its definition has none of its own."""
     codec = (definition.rx if definition else None) or Codec()
     layout = Layout(node, definition.nodename if definition else "", codec.names, codec.units)
-    if codec.datacodes and codec.datacodes != (PLAIN,):
-        unpack = _fixed(layout, codec, codec.datacodes, scale, note)
-        names = codec.names
-        if len(names) == len(codec.datacodes) and names[0].upper() == "MSG":
-            unpack = _count_missed(unpack)
-            layout = _with_missed(layout)
+    if codec.packed_codes:
+        unpack = _fixed(layout, codec, codec.packed_codes, scale, note)
     else:
         code = PLAIN if codec.datacodes else codec.datacode or datacode
         if code == PLAIN:
-            return _plain_decoder(layout, codec, scale, note)
+            decoder = _plain_decoder(layout, codec, scale, note)
+            return _counting_missed(decoder) if codec.counts_frames else decoder
         unpack = _repeated(layout, codec, code, scale, note)
-    return Decoder(layout, _from_fields(layout, unpack), unpack)
+    decoder = Decoder(layout, _from_fields(layout, unpack), unpack)
+    return _counting_missed(decoder) if codec.counts_frames else decoder
 
 
 def _from_fields(layout: Layout, unpack: Callable[[bytes], Values]) -> Callable[[Sequence[bytes]], Values]:
@@ -92,8 +90,9 @@ def _bytes_the_long_way(layout: Layout, fields: Sequence[bytes]) -> bytes:
     data = bytearray()
     for position, field in enumerate(fields, 1):
         try:
-            number = int(field)
-            data.append(number)
+            if b"_" in field:
+                raise ValueError
+            data.append(int(field))
         except ValueError:
             shown = show(field)
             what = "is no byte (0..255)" if is_number(field) else "is no number"
@@ -166,7 +165,7 @@ def _plain_decoder(layout: Layout, codec: Codec, default_scale: Scale, note: Not
 
 def _plain_value(layout: Layout, field: bytes, scale: Scale, note: Note) -> Value:
     try:
-        if b"_" in field:  # Python reads 1_000 as a number, no device means it so
+        if b"_" in field:
             raise ValueError
         number: float = int(field) if field.isdigit() else float(field)
     except ValueError:
@@ -178,7 +177,7 @@ def _plain_value(layout: Layout, field: bytes, scale: Scale, note: Note) -> Valu
     return int(scaled) if scaled == int(scaled) and abs(scaled) < _EXACT else scaled
 
 
-_LARGEST = 1e300
+_LARGEST = 1e270
 """Beyond this a scale could make an infinity of it, and no target takes it."""
 
 _EXACT = 1 << 63
@@ -206,29 +205,54 @@ def _finite_only(layout: Layout, note: Note) -> Callable[[Values], Values]:
     return check
 
 
-def _count_missed(unpack: Callable[[bytes], Values]) -> Callable[[bytes], Values]:
-    """Appends how many frames were missed by the sender's own count, and the same in per cent."""
-    first = last = missed = 0
+def _counting_missed(decoder: Decoder) -> Decoder:
+    """Appends to each frame how many were missed by the sender's own count, and the same in per cent."""
+    count = _missed_counter()
+    by_length: dict[int, Layout] = {}
+    plain = decoder.layout
 
-    def counting(data: bytes) -> Values:
-        nonlocal first, last, missed
-        values = unpack(data)
-        counter = values[0]
-        if not isinstance(counter, int):
-            return (*values, None, None)
-        if last == 0 or counter < last:  # the first frame, or the sender has restarted
-            first, missed = counter, 0
-        elif counter > last:
-            missed += counter - last - 1
-        last = counter
-        return (*values, missed, round(100 * missed / (counter - first), 3) if counter > first else 0)
+    def named(values: Values) -> Values:
+        layout = by_length.get(len(values))
+        if layout is None:
+            layout = by_length[len(values)] = _with_missed(plain, len(values))
+        counting.layout = layout
+        return count(values)
 
+    def decode(fields: Sequence[bytes]) -> Values:
+        return named(decoder.decode(fields))
+
+    def unpack(data: bytes) -> Values:
+        return named(decoder.unpack(data))
+
+    counting = Decoder(_with_missed(plain, len(plain.names)), decode, unpack)
     return counting
 
 
-def _with_missed(layout: Layout) -> Layout:
-    units = (*layout.units, "", "%") if len(layout.units) == len(layout.names) else layout.units
-    return Layout(layout.node, layout.nodename, (*layout.names, "missed", "missedprc"), units)
+def _missed_counter() -> Callable[[Values], Values]:
+    first: float | None = None
+    last: float = 0
+    missed: float = 0
+
+    def count(values: Values) -> Values:
+        nonlocal first, last, missed
+        counter = values[0]
+        if counter is None:
+            return (*values, None, None)
+        if first is None or counter < last:  # the first frame, or the sender has restarted
+            first, missed = counter, 0
+        elif counter > last:  # a counter that comes twice is a frame heard twice
+            missed += max(0, counter - last - 1)
+        last = counter
+        return (*values, missed, round(100 * missed / (counter - first), 3) if counter > first else 0)
+
+    return count
+
+
+def _with_missed(layout: Layout, count: int) -> Layout:
+    """The layout of `count` values with two more behind them: each value gets a name, so that these two have theirs."""
+    names = tuple(map(layout.name_of, range(count)))
+    units = (*map(layout.unit_of, range(count)), "", "%") if layout.units else ()
+    return Layout(layout.node, layout.nodename, (*names, "missed", "missedprc"), units)
 
 
 def _wrong_length(layout: Layout, have: int, want: int, codes: tuple[str, ...]) -> FrameError:
@@ -241,7 +265,7 @@ def is_number(field: bytes) -> bool:
         float(field)
     except ValueError:
         return False
-    return True
+    return b"_" not in field  # Python reads 1_000 as a number, no device means it so
 
 
 def show(field: bytes) -> str:

@@ -48,9 +48,19 @@ class Codec:
                 raise SettingError("datacode 0 means that nothing is packed: it can't be one of several")
 
     @property
+    def packed_codes(self) -> tuple[str, ...]:
+        """The datacodes of a frame of a fixed layout; none where the number of values is not fixed."""
+        return () if self.datacodes == (PLAIN,) else self.datacodes
+
+    @property
     def size(self) -> int | None:
         """Bytes of a frame, or None where the number of values is not fixed."""
-        return frame_size(self.datacodes) if self.datacodes and self.datacodes != (PLAIN,) else None
+        return frame_size(self.packed_codes) if self.packed_codes else None
+
+    @property
+    def counts_frames(self) -> bool:
+        """Whether its first value is the sender's own count of its frames, so that missed ones can be counted."""
+        return bool(self.names) and self.names[0].upper() == "MSG"
 
     def scales_for(self, count: int, default: Scale) -> tuple[Scale, ...]:
         """One scale for each of `count` values."""

@@ -23,7 +23,8 @@ def encode(
     Raises FrameError for a value that is no number or that its datacode can't hold, and for a wrong number of values.
     """
     codec = codec or Codec()
-    codes = codec.datacodes or (codec.datacode or datacode,) * len(values)
+    code = PLAIN if codec.datacodes else codec.datacode or datacode
+    codes = codec.packed_codes or (code,) * len(values)
     if len(codes) != len(values):
         raise FrameError("length", f"{len(values)} values for {len(codes)} datacodes ({','.join(codes)})")
     if codec.scales and len(codec.scales) > len(values):

@@ -11,7 +11,7 @@ from emonhub.nodes.decoder import Decoder, compile_decoder, is_number, show
 from emonhub.nodes.templates import Template, definition_from, fitting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from emonhub.cargo import NodeId
     from emonhub.nodes.decoder import Note
@@ -58,7 +58,8 @@ class Decoders(dict[bytes, Decoder]):
     """One interfacer's decoders by node id as it stands on the wire; made when a node is first heard.
 
     `decoders[b"10"]` is a plain dictionary look-up from the second frame of a node on. Raises FrameError for a node
-    id that can't be used. `packed_frames` says that frames carry bytes, so that templates may be tried on them.
+    id that can't be used. `packed_frames` says that frames carry bytes, so that templates may be tried on them;
+    `hint` is told what the user could do about a node that none of them is for.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Decoders(dict[bytes, Decoder]):
         nodes: Nodes,
         note: Note,
         *,
+        hint: Callable[[str], None] = lambda _text: None,
         datacode: str = PLAIN,
         scale: Scale = ONE,
         nodeoffset: int = 0,
@@ -75,42 +77,44 @@ class Decoders(dict[bytes, Decoder]):
         super().__init__()
         self._nodes = nodes
         self._note = note
+        self._hint = hint
         self._defaults: dict[str, Any] = {"datacode": datacode, "scale": scale}
         self._nodeoffset = nodeoffset
         self._nodelistonly = nodelistonly
         self._packed_frames = packed_frames
         self._made: dict[str, tuple[NodeDefinition, Decoder]] = {}
-        self._unlisted = 0
+        self._by_id: dict[NodeId, Decoder] = {}
+        self._remembered = 0
         self.version = nodes.version
 
     def refresh(self) -> None:
         """Forget the decoders of nodes whose definition changed; those of the others keep their counters."""
         if self.version != self._nodes.version:
             self.version = self._nodes.version
-            self._unlisted = 0
-            self.clear()
+            self._forget()
 
     def __missing__(self, token: bytes) -> Decoder:
-        node = self._node_id(token)
-        definition = self._nodes.definitions.get(str(node))
-        if definition is not None:
-            kept = self._made.get(definition.id)
-            if kept is None or kept[0] != definition:
-                kept = (definition, compile_decoder(node, definition, note=self._note, **self._defaults))
-                self._made[definition.id] = kept
-            decoder = kept[1]
-        else:
-            decoder = self._unlisted_decoder(token, node)
-        self[token] = decoder
+        decoder = self[token] = self._decoder(token, self._node_id(token))
         return decoder
 
     def by_id(self, node: NodeId) -> Decoder:
         """The decoder of a node whose id is known as such (no offset is added)."""
-        offset, self._nodeoffset = self._nodeoffset, 0
-        try:
-            return self[str(node).encode()]
-        finally:
-            self._nodeoffset = offset
+        decoder = self._by_id.get(node)
+        if decoder is None:
+            decoder = self._by_id[node] = self._decoder(None, node)
+        return decoder
+
+    def _decoder(self, token: bytes | None, node: NodeId) -> Decoder:
+        definition = self._nodes.definitions.get(str(node))
+        return self._unlisted(token, node) if definition is None else self._kept(node, definition)
+
+    def _kept(self, node: NodeId, definition: NodeDefinition) -> Decoder:
+        """A decoder that outlives a new configuration with its counters, unless its definition has changed."""
+        kept = self._made.get(definition.id)
+        if kept is None or kept[0] != definition:
+            kept = (definition, compile_decoder(node, definition, note=self._note, **self._defaults))
+            self._made[definition.id] = kept
+        return kept[1]
 
     def _node_id(self, token: bytes) -> NodeId:
         if token.isdigit() and len(token) < 16:
@@ -125,46 +129,77 @@ class Decoders(dict[bytes, Decoder]):
             )
         raise FrameError("bad node id", f"{show(token)} is no node id")
 
-    def _unlisted_decoder(self, token: bytes, node: NodeId) -> Decoder:
+    def _unlisted(self, token: bytes | None, node: NodeId) -> Decoder:
         if self._nodelistonly:
             raise FrameError("unknown node", f"node {node} is not in [nodes], and nodelistonly is set")
-        if self._unlisted >= _MAX_REMEMBERED:
-            self.clear()
-            self._unlisted = 0
-        self._unlisted += 1
+        if self._remembered >= _MAX_REMEMBERED:
+            self._forget()
+        self._remembered += 1
         plain = compile_decoder(node, None, note=self._note, **self._defaults)
         if not (self._nodes.autoconf and self._packed_frames and isinstance(node, int)):
             return plain
-        return self._template_decoder(token, node)
+        return self._settling(token, node, plain)
 
-    def _template_decoder(self, token: bytes, node: int) -> Decoder:
-        """Decodes by the one template that fits, once a frame shows its length; never by a guess among several."""
-        layout = compile_decoder(node, None).layout
+    def _settling(self, token: bytes | None, node: int, plain: Decoder) -> Decoder:
+        """Decodes by the template that fits a frame, and from then on; until then by `plain`."""
+        unfit: set[int] = set()  # lengths that no template has
 
-        def settle(length: int) -> Decoder:
-            matches = [t for t in fitting(length) if node in t.nodeids]
-            if len(matches) != 1:
-                raise FrameError("unknown node", _no_template(node, length, matches))
-            decoder = compile_decoder(node, definition_from(matches[0], node), note=self._note, **self._defaults)
-            self[token] = decoder
+        def settle(data: bytes) -> Decoder:
+            if len(data) in unfit:
+                return plain
+            template = _template_for(node, data)
+            if template is None:
+                unfit.add(len(data))
+                self._hint(_no_template(node, len(data)))
+                return plain
+            decoder = self._kept(node, definition_from(template, node))
+            if token is None:
+                self._by_id[node] = decoder
+            else:
+                self[token] = decoder
             return decoder
 
         def decode(fields: Sequence[bytes]) -> Any:
-            return settle(len(fields)).decode(fields)
+            try:
+                data = bytes(map(int, fields))
+            except ValueError:
+                return plain.decode(fields)  # it says what is wrong with the frame
+            return unpack(data) if data else plain.decode(fields)
 
         def unpack(data: bytes) -> Any:
-            return settle(len(data)).unpack(data)
+            decoder = settle(data)
+            values = decoder.unpack(data)
+            settling.layout = decoder.layout
+            return values
 
-        return Decoder(layout, decode, unpack)
+        settling = Decoder(plain.layout, decode, unpack)
+        return settling
+
+    def _forget(self) -> None:
+        self.clear()
+        self._by_id.clear()
+        self._remembered = 0
 
 
-def _no_template(node: int, length: int, matches: list[Template]) -> str:
-    if matches:
-        names = " or ".join(match.name for match in matches)
-        return f"node {node}: {length} bytes could be {names}: copy the right one into [nodes] as [[{node}]]"
+def _template_for(node: int, data: bytes) -> Template | None:
+    """The template whose frames have this length and whose boards use this node id.
+
+    Where boards differ in whitening only, the frame itself tells: read the wrong way, its counter, which takes
+    years to fill the upper half of its 32 bits, is over a thousand million.
+    """
+    matches = [template for template in fitting(len(data)) if node in template.nodeids]
+    if len(matches) < 2:
+        return matches[0] if matches else None
+    return min(matches, key=lambda t: compile_decoder(node, definition_from(t, node)).unpack(data)[0] or 0)
+
+
+def _no_template(node: int, length: int) -> str:
     same = [template.name for template in fitting(length)]
-    hint = f"; that many bytes are sent by {', '.join(same)} with other node ids" if same else ""
-    return f"node {node}: no template for {length} bytes from this node{hint}: describe it in [nodes] as [[{node}]]"
+    hint = f" ({length} bytes are sent by {', '.join(same)}, with other node ids)" if same else ""
+    return (
+        f"node {node} sends {length} bytes, which no template has from this node{hint}: its values come without names"
+        f" until [nodes] has [[{node}]]"
+    )
 
 
 __all__ = ["Decoders", "Nodes"]

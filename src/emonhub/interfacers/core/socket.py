@@ -16,24 +16,28 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16
 _MAX_CLIENTS = 500
 """Connections at once. A process may have 1024 files open, and the hub needs some for itself."""
+_KEY_LENGTH = 32
+_KEEPALIVE_S = 120
+"""A client that was switched off without a word gives its place back after about twice this time."""
 
 
 class EmonHubSocketInterfacer(Interfacer):
     """Listens for lines such as `10 97 0 1530`: the node id, then the values, with blanks between.
 
     A line may start with its time (`timestamped`), have the node to send to behind the node id (`targeted`), and must
-    have the key among its fields when `apikey` is set. A client may send one line or many, and may stay connected.
+    have the key among its fields when `apikey` is set. A client may send one line or many, and may stay connected; the
+    last line needs no newline when the client ends the connection in good order.
     """
 
     port_nb = setting(integer(0, 65535), 50011, "TCP port; 0 = any that is free", init=True)
     bind = setting(
         text(),
         "",
-        "address to listen on; empty = all addresses when an apikey is set, else only 127.0.0.1",
+        "address to listen on, * = all; empty = all addresses when an apikey is set, else only 127.0.0.1",
         init=True,
     )
     apikey = setting(
-        matching(r"|.{32}|[xX]{4}.*", "32 characters, or empty for none"),
+        matching(rf"|\S{{{_KEY_LENGTH}}}|[xX]{{4}}.*", "32 characters, or empty for none"),
         "",
         "key that every line must carry",
         secret=True,
@@ -45,7 +49,7 @@ class EmonHubSocketInterfacer(Interfacer):
     def host(self) -> str | None:
         """The address that it listens on; None for all."""
         if self.bind:
-            return None if self.bind in {"*", "0.0.0.0", "::"} else self.bind
+            return None if self.bind == "*" else self.bind
         return None if self._key else "127.0.0.1"
 
     @property
@@ -69,7 +73,7 @@ class EmonHubSocketInterfacer(Interfacer):
         self._moved = asyncio.Event()
         self._server = await self.world.start_server(self._serve, self.host, self.port_nb)
         self._listening_on = self.host
-        if self.host is None and not self._key:
+        if self.host in {None, "0.0.0.0", "::"} and not self._key:
             self.log.warning("Listening on all addresses without an apikey: anyone in the network can send values")
 
     async def run(self) -> None:
@@ -102,12 +106,10 @@ class EmonHubSocketInterfacer(Interfacer):
             writer.close()
             return
         self._clients.add(task)
-        connection = writer.get_extra_info("socket")
-        if connection is not None:  # finds out in time that a client was switched off
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         try:
+            _keep_alive(writer.get_extra_info("socket"))
             await self._listen_to(reader)
-        except ConnectionError as error:
+        except OSError as error:  # reset by the client, or the client was switched off
             self.log.debug("Client %s: %s", peer[0], error)
         except asyncio.CancelledError:
             self.log.debug("Client %s: connection closed by the hub", peer[0])
@@ -126,10 +128,8 @@ class EmonHubSocketInterfacer(Interfacer):
                 self.decoders.refresh()
                 self.publish(self.parse(lines, self.world.time()))
         if rest := splitter.rest():
-            self.discard(
-                FrameError("unfinished line", "the connection ended before the line did: end it with a newline"),
-                rest,
-            )
+            self.decoders.refresh()
+            self.publish(self.parse([rest], self.world.time()))
 
     def parse(self, lines: Iterable[bytes], now: float) -> list[Cargo]:
         """The frames in these lines; `now` is when they were read, Unix seconds."""
@@ -145,7 +145,7 @@ class EmonHubSocketInterfacer(Interfacer):
                 values = decoder.decode(fields)
                 cargos.append(Cargo(decoder.layout, values, now))
             except FrameError as error:
-                self.discard(error, line)
+                self._refuse(error, line)
             except IndexError:
                 self.discard(FrameError("empty line", "the line is empty"))
         return cargos
@@ -168,9 +168,17 @@ class EmonHubSocketInterfacer(Interfacer):
                 values = decoder.decode(fields)
                 cargos.append(Cargo(decoder.layout, values, time, target=target))
             except FrameError as error:
-                # Never the line itself: what fails for its key may well be a key, mistyped.
-                self.discard(error, b"" if key else line)
+                self._refuse(error, line)
         return cargos
+
+    def _refuse(self, error: FrameError, line: bytes) -> None:
+        """Discard a line, without showing what may be a key: in place, mistyped, or sent though none is asked for."""
+        if self._key:
+            self.discard(error)
+        elif any(len(field) == _KEY_LENGTH for field in line.split()):
+            self.discard(FrameError(error.reason, "the line seems to carry an apikey, but none is set here"))
+        else:
+            self.discard(error, line)
 
     def _without_key(self, fields: list[bytes], key: bytes) -> list[bytes]:
         if not any(hmac.compare_digest(field, key) for field in fields):
@@ -192,3 +200,12 @@ class EmonHubSocketInterfacer(Interfacer):
         if not field.isdigit() or len(field) > 9:
             raise FrameError("bad target", f"{field[:40]!r} is no node id")
         return int(field)
+
+
+def _keep_alive(connection: socket.socket | None) -> None:
+    if connection is None:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", _KEEPALIVE_S), ("TCP_KEEPINTVL", _KEEPALIVE_S // 4), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

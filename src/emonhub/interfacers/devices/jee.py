@@ -17,7 +17,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from emonhub import Cargo, FrameError, choice, encode, integer, setting, switch
+from emonhub import Cargo, FrameError, NodeId, choice, encode, integer, setting, switch
 from emonhub.interfacers.core.serial import EmonHubSerialInterfacer
 
 if TYPE_CHECKING:
@@ -33,8 +33,12 @@ _COMMAND_GAP_S = 1.0
 _WEAKEST_RSSI = -200
 """dBm. What is below was garbled between board and hub: no receiver hears it."""
 
+_MAX_BYTES = 66
+"""Of a frame sent: the radio's packets hold no more, and the firmware cuts off what is beyond, without a word."""
+
 _BANDS = {"433": "4b", "868": "8b", "915": "9b"}
-_SHOWN_SETTINGS = re.compile(rb" i(\d+)\*? g(\d+) @ (\d+) ?MHz(?:.* q(\d))?")
+_SHOWN_SETTINGS = re.compile(rb" i(\d+)\*? g(\d+) @ (\d+) ?MHz(?:.*? q(\d))?(?:.*? USA (\d))?")
+_CALIBRATIONS = {"0": "230V", "1": "110V"}
 
 
 class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
@@ -62,6 +66,11 @@ class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
         self._board: dict[str, str] = {}  # the board's own settings, as far as it has shown them
         self._shown = asyncio.Event()
         self._to_set: set[str] = set()
+        self._changed = asyncio.Event()
+        self._is_set_up = asyncio.Event()
+        self._interval_changed = asyncio.Event()
+        self._line = asyncio.Lock()
+        self._first_line = True
 
     def jobs(self) -> Iterable[Coroutine[Any, Any, None]]:
         return (self._set_up(), self._broadcast_time())
@@ -69,11 +78,16 @@ class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
     def settings_changed(self, changed: set[str]) -> None:
         self._to_set |= changed & self._commands().keys()
         self._changed.set()
+        if "interval" in changed:
+            self._interval_changed.set()
 
     async def open(self) -> None:
         await super().open()
+        self._board.clear()  # it may be another one
         self._shown.clear()
-        self._changed = asyncio.Event()
+        self._is_set_up.clear()
+        self._line = asyncio.Lock()
+        self._first_line = True
 
     def parse(self, lines: Iterable[bytes], now: float) -> list[Cargo]:
         cargos = []
@@ -82,10 +96,15 @@ class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
             fields = line.split()
             if not fields:
                 continue  # the board leaves lines empty between its messages
+            first_line, self._first_line = self._first_line, False
             if fields[0] == b"OK":
                 del fields[0]
             elif not fields[0].isdigit():
                 self._take_message(line)
+                continue
+            elif first_line and fields[-1].startswith(b"("):
+                # What prints the signal strength prints OK: the port was opened in the middle of this line.
+                self.log.debug("The first line is cut: %s", line)
                 continue
             try:
                 if not fields:
@@ -105,20 +124,35 @@ class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
         for cargo in cargos:
             node = cargo.target or cargo.layout.node
             try:
-                if not isinstance(node, int) or not 0 <= node <= 255:
-                    raise FrameError("bad node id", f"node {node!r} can't be reached by radio: 0 to 255")
-                data = encode(cargo.values, self.nodes.tx(node), datacode=self.datacode, scale=self.scale)
+                data = self._packed(node, cargo)
             except FrameError as error:
                 self.discard(FrameError(f"not sent, {error.reason}", f"for node {node}: {error}"))
                 continue
-            await self.write(",".join(map(str, (node, *data, "0s"))).encode())
+            await self._say(",".join(map(str, (node, *data, "0s"))).encode())
             self.log.debug("Sent to node %s: %s", node, list(data))
+
+    def _packed(self, node: NodeId, cargo: Cargo) -> bytes:
+        if not str(node).isdecimal() or int(node) > 255:
+            raise FrameError("bad node id", "a node that is reached by radio has a number from 0 to 255")
+        data = encode(cargo.values, self.nodes.tx(node), datacode=self.datacode, scale=self.scale)
+        if not 0 < len(data) <= _MAX_BYTES:
+            raise FrameError("length", f"{len(data)} bytes: must be 1 to {_MAX_BYTES}")
+        return data
+
+    async def _say(self, command: bytes, *, then_wait_s: float = 0.0) -> None:
+        """Send a command of its own, with nothing between its letters and nothing for a while behind it."""
+        async with self._line:
+            await self.write(command)
+            if then_wait_s:
+                await self.world.sleep(then_wait_s)
 
     def _rssi(self, field: bytes) -> int:
         try:
+            if not field.endswith(b")"):
+                raise ValueError
             rssi = int(field[1:-1])
         except ValueError:
-            raise FrameError("non-numeric", f"{field!r} is no signal strength") from None
+            raise FrameError("non-numeric", f"{field[:40]!r} is no signal strength") from None
         if _WEAKEST_RSSI <= rssi <= 0:
             return rssi
         self.note_bad_value("rssi", f"{rssi} dBm")
@@ -127,24 +161,32 @@ class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
     def _take_message(self, line: bytes) -> None:
         """A line that is no frame."""
         text = line.decode("utf-8", "backslashreplace").strip("\r\x00 ")
+        if line.startswith(b"\x01"):
+            return  # the emonPi's firmware marks with it what is for its display
         if text.startswith("?"):
             self.bad["unreliable"] += 1
             self.log.debug("Frame with a wrong checksum: %s", text)
         elif shown := _SHOWN_SETTINGS.search(b" " + line):
-            number, group, band, quiet = (None if part is None else part.decode() for part in shown.groups())
-            self._board = {"baseid": number or "", "group": group or "", "frequency": band or ""}
-            if quiet is not None:
-                self._board["quiet"] = quiet
-            if text.startswith("["):
-                self.firmware = text[1:].partition("]")[0]
-            self._shown.set()
-            self.log.debug("The board's settings: %s", text)
+            self._take_settings(shown, text)
         elif ">" in text:
             self.log.debug("The board confirms: %s", text)
         elif text.isprintable() and text.isascii():
             self.log.debug("The board says: %s", text)
         else:
             self.discard(FrameError("noise", "not text"), line)
+
+    def _take_settings(self, shown: re.Match[bytes], text: str) -> None:
+        number, group, band, quiet, usa = (None if part is None else part.decode() for part in shown.groups())
+        board = {"baseid": number, "group": group, "frequency": band, "quiet": quiet}
+        board["calibration"] = _CALIBRATIONS.get(usa or "")
+        self._board = {name: value for name, value in board.items() if value is not None}
+        self.log.debug("The board's settings: %s", text)
+        self._shown.set()
+        if text.startswith("["):
+            self.firmware = text[1:].partition("]")[0]
+            if self._is_set_up.is_set():  # it has started anew
+                self._to_set = set(self._commands())
+                self._changed.set()
 
     def _commands(self) -> dict[str, tuple[str, str]]:
         """For each setting of the board: the command that sets it, and the value that the board then shows."""
@@ -153,35 +195,51 @@ class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
             "group": (f"{self.group}g", str(self.group)),
             "baseid": (f"{self.baseid}i", str(self.baseid)),
             "quiet": (f"{int(self.quiet)}q", str(int(self.quiet))),
-            "calibration": ("1p" if self.calibration == "230V" else "2p", ""),
+            "calibration": ("1p" if self.calibration == "230V" else "2p", self.calibration),
         }
 
     async def _set_up(self) -> None:
         """Ask the board for its settings and change those that differ; later, those that the configuration changes."""
-        await self.write(b"v")
+        await self._say(b"v")
         try:
             async with asyncio.timeout(_ANSWER_S):
                 await self._shown.wait()
             self.log.info("Board %s: %s", self.firmware or "without a name", _as_text(self._board))
         except TimeoutError:
             self.log.info("The board does not say what it is; its settings are sent all the same")
-        self._to_set = {name for name, (_, shown) in self._commands().items() if self._board.get(name) != shown}
+        self._to_set = set(self._commands())
         while True:
-            for name, (command, _) in self._commands().items():
-                if name in self._to_set:
-                    self._to_set.discard(name)
-                    await self.write(command.encode())
-                    self.log.info("Setting the board's %s: %s", name, command)
-                    await self.world.sleep(_COMMAND_GAP_S)
+            await self._set_what_differs()
+            self._is_set_up.set()
             await self._changed.wait()
-            self._changed.clear()
+
+    async def _set_what_differs(self) -> None:
+        self._changed.clear()
+        for name in self._commands():
+            if name not in self._to_set:
+                continue
+            self._to_set.discard(name)
+            command, wanted = self._commands()[name]
+            if self._board.get(name) == wanted:
+                continue
+            self.log.info("Setting the board's %s: %s", name, command)
+            await self._say(command.encode(), then_wait_s=_COMMAND_GAP_S)
+            if self._board.get(name, wanted) != wanted:
+                self.log.warning("The board has not taken %s: its %s is %s", command, name, self._board[name])
 
     async def _broadcast_time(self) -> None:
+        """The time for displays: now, and every `interval` seconds from now on."""
+        await self._is_set_up.wait()
         while True:
-            await self.world.sleep(self.interval or 60.0)
+            self._interval_changed.clear()
             if self.interval:
                 now = time.localtime(self.world.time())
-                await self.write(b"00,%02d,%02d,00,s" % (now.tm_hour, now.tm_min))
+                await self._say(b"00,%02d,%02d,00,s" % (now.tm_hour, now.tm_min))
+            try:
+                async with asyncio.timeout(self.interval or None):
+                    await self._interval_changed.wait()
+            except TimeoutError:
+                continue
 
 
 def _as_text(settings: dict[str, str]) -> str:
