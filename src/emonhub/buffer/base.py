@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,8 +75,15 @@ class Buffer(ABC):
         return ""
 
     @abstractmethod
-    def append(self, records: list[str], times: list[float], size: int) -> None:
-        """Take over records of `size` bytes in all. Never waits, never raises."""
+    def append(self, records: list[str], times: list[float], size: int, *, provisional: bool = False) -> None:
+        """Take over records of `size` bytes in all; `provisional` when their times are by a clock that is not set yet.
+
+        Never waits, never raises.
+        """
+
+    @abstractmethod
+    def correct(self, shift_s: float, *, for_good: bool) -> None:
+        """The clock has stepped: put right the provisional times. `for_good` when it is set now."""
 
     @abstractmethod
     async def fetch(self, limit: int, skip: int = 0) -> Batch | None:
@@ -85,6 +92,18 @@ class Buffer(ABC):
     @abstractmethod
     def remove(self, end: int) -> int:
         """Forget every record before sequence number `end`. Returns how many that were."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether the target takes nothing: told by the reporter, for a buffer that then does things differently."""
+        return False
+
+    @failing.setter
+    def failing(self, failing: bool) -> None:
+        pass
+
+    def describe(self, node: str, note: dict[str, Any]) -> None:  # noqa: B027 - nothing to keep it in
+        """Frames of `node` mean what `note` says from now on; kept with them, for people and replays."""
 
     async def close(self) -> None:  # noqa: B027 - a buffer without files has nothing to do here
         """Make what is owed safe, and let go of files."""

@@ -36,6 +36,8 @@ class _Run:
     size: int = 0
     first_time: float = 0.0
     last_time: float = 0.0
+    provisional: bool = False
+    shift_s: float = 0.0
 
     @property
     def held(self) -> int:
@@ -63,6 +65,9 @@ class _Run:
                 self.times.append(milliseconds / 1000)
                 self.records.append(record)
             self.packed = b""
+        if self.shift_s:
+            self.times = [time + self.shift_s for time in self.times]
+            self.shift_s = 0.0
 
 
 class MemoryBuffer(Buffer):
@@ -97,8 +102,11 @@ class MemoryBuffer(Buffer):
         span = oldest.last_time - oldest.first_time
         return oldest.first_time + span * self._done / max(1, oldest.count)
 
-    def append(self, records: list[str], times: list[float], size: int) -> None:
+    def append(self, records: list[str], times: list[float], size: int, *, provisional: bool = False) -> None:
+        if self._open.count and self._open.provisional != provisional:
+            self._seal()
         run = self._open
+        run.provisional = provisional
         if not run.count:
             run.first_time = times[0]
         run.records.extend(records)
@@ -143,6 +151,14 @@ class MemoryBuffer(Buffer):
             self._done = 0
         return removed
 
+    def correct(self, shift_s: float, *, for_good: bool) -> None:
+        for run in chain(self._runs, (self._open,)):
+            if run.provisional:
+                run.shift_s += shift_s
+                run.first_time += shift_s
+                run.last_time += shift_s
+                run.provisional = not for_good
+
     def _seal(self) -> None:
         self._runs.append(self._open)
         self._held += self._open.held
@@ -155,7 +171,9 @@ class MemoryBuffer(Buffer):
             self._held += newest.held
 
     def _loosen(self, run: _Run) -> None:
-        if run.packed:
+        if run is self._open:
+            run.unpack()
+        else:
             self._held -= run.held
             run.unpack()
             self._held += run.held

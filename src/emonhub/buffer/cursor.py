@@ -1,0 +1,53 @@
+"""A number that survives a crash at any moment: all frames before it are done.
+
+Two slots of a file are written in turn, each a line with its own check, so that one of them is whole at any time:
+
+    <check> <turn> <number>           CRC-32 of what follows it, blanks up to the slot's end, a newline
+
+A slot that is lost means that some frames are sent again, never that one is passed over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from emonhub.buffer.disk import Disk
+
+_SLOT = 64
+
+
+class Cursor:
+    """The number in a file; 0 while there is none. Reading it raises OSError only if the disk fails."""
+
+    def __init__(self, disk: Disk, path: Path) -> None:
+        self._disk = disk
+        self._path = path
+        self._turn = 0
+        self.number = 0
+        try:
+            data = disk.read(path, 0, 2 * _SLOT)
+        except FileNotFoundError:
+            data = b""
+        for slot in (data[:_SLOT], data[_SLOT:]):
+            self._take(slot)
+
+    def move(self, number: int) -> None:
+        """Return once the number is on the disk. Raises OSError; then it has not moved."""
+        rest = b"%d %d" % (self._turn + 1, number)
+        slot = (b"%08x %b" % (crc32(rest), rest)).ljust(_SLOT - 1) + b"\n"
+        self._disk.put(self._path, _SLOT * ((self._turn + 1) % 2), slot)
+        self._turn += 1
+        self.number = number
+
+    def _take(self, slot: bytes) -> None:
+        check, _, rest = slot.rstrip().partition(b" ")
+        try:
+            turn, number = map(int, rest.split())
+            if int(check, 16) == crc32(rest) and turn > self._turn:
+                self._turn, self.number = turn, number
+        except ValueError:
+            return

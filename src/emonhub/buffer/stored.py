@@ -1,0 +1,488 @@
+"""A buffer with a store behind it: the newest frames in memory (the front), the older ones in files or a database.
+
+    append ──▶ front ──▶ store          a spill: the whole front in one write, by the storage thread
+                 │         │
+                 └────┬────┘
+                      ▼
+             fetch, in order of arrival
+
+What is acknowledged while it is still in the front never costs the store anything. When frames are spilled is what
+makes the modes: see `Policy`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from emonhub.buffer.base import Batch, Buffer, Dropped
+from emonhub.buffer.front import Left
+from emonhub.buffer.store import Chunk, Lost, Opened, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from emonhub.buffer.front import FrontFiles
+    from emonhub.world import StorageThread, World
+
+log = logging.getLogger("emonhub.buffer")
+
+_FRONT_BYTES = 4 << 20
+"""The front takes no more than this while the store fails: a page of memory a frame in the worst case, on a Pi Zero."""
+
+_SPILL_BYTES = 1 << 18
+"""A front of this size is spilled at once: at high rates a whole write's worth comes together in no time."""
+
+_RECORD_SPILL_S = 900.0
+"""Delivered frames that are only kept for the record may wait so long to be written: a power cut costs nobody a frame."""
+
+
+_UNOPENED = 1 << 40
+"""Numbers start here when the store can't be opened: above those of any store, so that its frames come before."""
+
+_OPEN_GRACE_S = 60.0
+"""A database may start later than the hub. After that, new frames go out before what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When frames are spilled.
+
+    sync_s     after so long in the front; 0 = at once. Of frames that are not acknowledged, a power cut loses no more
+    idle_s     the same while the target takes what it is sent
+    keep       delivered frames go to the store too, for the record
+    """
+
+    sync_s: float
+    idle_s: float
+    keep: bool = False
+
+
+class StoredBuffer(Buffer):
+    """What a reporter owes, in a front and a store."""
+
+    def __init__(
+        self,
+        store: Store,
+        policy: Policy,
+        *,
+        world: World,
+        thread: StorageThread | None = None,
+        front: FrontFiles | None = None,
+        name: str = "",
+    ) -> None:
+        self.policy = policy
+        self.store = store
+        self._world = world
+        self._in_storage = (thread or world.storage).run
+        self._files = front
+        self._log = logging.getLogger(f"{log.name}.{name}") if name else log
+        self._trouble = ""
+        self._front_trouble = ""
+        self._failing = False
+        self._opened = False
+        self._late: Opened | None = None  # found when frames had been numbered already
+        self._shift = 0  # from our numbers to the store's
+        self._first = 0
+        self._stored_frames = 0
+        self._stored_bytes = 0
+        self._stored_time: float | None = None
+        self._start = 0  # number of the first frame in the front
+        self._records: list[str] = []
+        self._times: list[float] = []
+        self._provisional: set[int] = set()
+        self._size = 0
+        self._arrivals: deque[tuple[int, float]] = deque()  # (number after a chunk, when it came, monotonic)
+        self._timer: asyncio.TimerHandle | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._again = False
+        self._trim_due = 0.0
+        self._retry_at = 0.0
+        self._since = 0.0
+        self._opened_by = 0.0
+        self._notes: dict[str, dict[str, Any]] = {}
+        self._closed = False
+
+    async def open(self) -> None:
+        """Take up what a former run left. A store that fails is tried again, and its frames found later."""
+        left = self._open_front()
+        try:
+            opened = await self._in_storage(self.store.open, left.cursor)
+        except OSError as error:
+            self._complain(error)
+            self._first = self._start = left.chunks[0][0].first if left.chunks else _UNOPENED
+            self._opened_by = self._world.monotonic() + _OPEN_GRACE_S
+        else:
+            self._opened = True
+            self._first, self._start = opened.first, opened.end
+            self._stored_frames = opened.frames + sum(lost.frames for lost in opened.lost)
+            self._stored_time = opened.oldest_time
+            self._stored_bytes = self.store.bytes
+            self._count_lost(opened.lost)
+        for chunk, offset in left.chunks:
+            self._take_back(chunk, offset)
+        self._first = max(self._first, min(left.cursor, self.end))
+        if self._files is not None:
+            self._try_front(self._files.start, self.end)
+        self._arm()
+
+    @property
+    def first(self) -> int:
+        return self._first
+
+    @property
+    def frames(self) -> int:
+        return self._stored_frames + self.end - max(self._first, self._start)
+
+    @property
+    def bytes(self) -> int:
+        return self._stored_bytes + self._size
+
+    @property
+    def oldest_time(self) -> float | None:
+        if self._stored_frames:
+            return self._stored_time
+        index = max(self._first, self._start) - self._start
+        return self._times[index] if index < len(self._times) else None
+
+    @property
+    def trouble(self) -> str:
+        return self._trouble or self._front_trouble
+
+    @property
+    def end(self) -> int:
+        """The number that the next frame gets."""
+        return self._start + len(self._records)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the target takes nothing: then frames are spilled as often as a power cut must not lose more."""
+        return self._failing
+
+    @failing.setter
+    def failing(self, failing: bool) -> None:
+        if failing != self._failing:
+            self._failing = failing
+            self._arm()
+
+    def append(self, records: list[str], times: list[float], size: int, *, provisional: bool = False) -> None:
+        first = self.end
+        if self._files is not None:
+            self._write_front(first, records, times, provisional=provisional)
+        now = self._world.monotonic()
+        if not self._records:
+            self._since = now
+        self._records += records
+        self._times += times
+        self._size += size
+        if provisional:
+            self._provisional.update(range(first, self.end))
+        self._arrivals.append((self.end, now))
+        if self._size > _SPILL_BYTES or not self.policy.sync_s:
+            self.spill()
+        elif self._timer is None:
+            self._arm()
+        if self._size > _FRONT_BYTES and self._trouble:
+            self._drop_oldest_of_front()
+
+    async def fetch(self, limit: int, skip: int = 0) -> Batch | None:
+        if self._late is not None:
+            self._adopt(self._late)
+        if not self._opened and self._world.monotonic() < self._opened_by:
+            return None  # what a former run left comes first
+        number = self._first + skip
+        while number < self._start and self._stored_frames:
+            chunk = await self._in_storage(self.store.read, number + self._shift, limit)
+            self._count_lost(chunk.lost)
+            if chunk.records:
+                first = chunk.first - self._shift
+                if not skip:
+                    self._first = max(self._first, first)
+                    self._stored_time = chunk.times[0]
+                return Batch(first, chunk.records, chunk.times)
+            number = self._start
+            if not skip and self._stored_frames:
+                gone = Lost(0, 0, self._stored_frames, "damaged on disk", self._stored_time or 0.0, self._world.time())
+                self._count_lost([gone])
+        index = max(number, self._start) - self._start
+        records = self._records[index : index + limit]
+        return Batch(self._start + index, records, self._times[index : index + limit]) if records else None
+
+    def remove(self, end: int) -> int:
+        before = self.frames
+        stored = max(0, min(end, self._start) - self._first)
+        self._stored_frames = 0 if end >= self._start else max(0, self._stored_frames - stored)
+        self._first = max(self._first, min(end, self.end))
+        while self._arrivals and self._arrivals[0][0] <= self._first:
+            self._arrivals.popleft()
+        if not self.policy.keep and self._work is None:
+            self._forget_front(self._first)
+        if self._files is not None:
+            self._try_front(self._files.move_cursor, self._first)
+        if stored and not self._trim_due:
+            self._trim_due = self._world.monotonic() + max(1.0, self.policy.sync_s)
+            self._arm()
+        return before - self.frames
+
+    def correct(self, shift_s: float, *, for_good: bool) -> None:
+        for number in self._provisional:
+            index = number - self._start
+            if 0 <= index < len(self._times):
+                self._times[index] = round(self._times[index] + shift_s, 3)
+        if for_good:
+            self._provisional.clear()
+            self.spill()  # with the right times: what the front's files have is by the old clock
+
+    def describe(self, node: str, note: dict[str, Any]) -> None:
+        """Frames of `node` mean what `note` says from now on; kept with them, for people and replays."""
+        self._notes[node] = note
+
+    def spill(self) -> None:
+        """Put the front into the store soon: at the end, when the target fails, when it is full."""
+        if self._work is not None:
+            self._again = True
+        elif not self._closed:
+            self._work = asyncio.get_running_loop().create_task(self._spill_all(), name="spill")
+
+    async def close(self) -> None:
+        """Put what is owed into the store, and let go of the files."""
+        self._closed = True
+        self._disarm()
+        if self._work is not None:
+            await self._work
+        await self._spill_once()
+        try:
+            if self._opened:
+                await self._trim()
+            await self._in_storage(self.store.close)
+        except OSError as error:
+            self._complain(error)
+        if self._files is not None:
+            safe = self._first >= self.end or not self._records
+            self._try_front(self._files.close, delete=safe)
+
+    # Spilling
+
+    def _due(self) -> float | None:
+        """When the store has something to do next, monotonic; None for not before something happens."""
+        if self._trouble:
+            return self._retry_at
+        due = []
+        if self._trim_due:
+            due.append(self._trim_due)
+        if self._arrivals:
+            failing = self._failing or not self.policy.idle_s
+            due.append(self._arrivals[0][1] + (self.policy.sync_s if failing else self.policy.idle_s))
+        elif self.policy.keep and self._records:
+            due.append(self._since + _RECORD_SPILL_S)
+        return min(due, default=None)
+
+    def _arm(self) -> None:
+        """Set the timer for what is due next."""
+        self._disarm()
+        due = self._due()
+        if due is not None and not self._closed and self._work is None:
+            wait = max(0.0, due - self._world.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(wait, self._timer_ran_out)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _timer_ran_out(self) -> None:
+        self._timer = None
+        due = self._due()
+        if due is not None and due <= self._world.monotonic() + 0.001:
+            self.spill()
+        else:
+            self._arm()  # what it was set for has been acknowledged since
+
+    async def _spill_all(self) -> None:
+        try:
+            self._again = True
+            while self._again:
+                self._again = False
+                await self._spill_once()
+                if not self._trouble:
+                    await self._trim()
+        except OSError as error:
+            self._complain(error)
+        finally:
+            self._work = None
+        if not self.policy.keep:
+            self._forget_front(self._first)
+        self._arm()
+
+    async def _spill_once(self) -> None:
+        if not await self._open_late():
+            return
+        while self._notes:
+            node, note = self._notes.popitem()
+            await self._in_storage(self.store.describe, node, note)
+        chunk = self._snapshot(0 if self.policy.keep else max(0, self._first - self._start))
+        if not chunk.records:
+            return
+        try:
+            lost = await self._in_storage(self.store.write, chunk, self._first + self._shift)
+        except OSError as error:
+            self._complain(error)
+            return
+        self._count_lost(lost)
+        self._spilled(chunk.end - self._shift)
+
+    def _snapshot(self, skip: int) -> Chunk:
+        first = self._start + skip
+        provisional = [n in self._provisional for n in range(first, self.end)] if self._provisional else []
+        chunk = Chunk(first + self._shift, self._records[skip:], self._times[skip:], provisional)
+        if chunk.records and self._files is not None:
+            self._try_front(self._files.start, self.end)  # what comes from now on, in a file of its own
+        return chunk
+
+    def _spilled(self, end: int) -> None:
+        """All before `end` is in the store, or was acknowledged before it had to be."""
+        if self._trouble:
+            self._trouble = ""
+            self._log.info("Writing to the disk again")
+        owed = end - max(self._first, self._start)
+        if owed > 0:
+            if not self._stored_frames:
+                self._stored_time = self._times[max(self._first, self._start) - self._start]
+            self._stored_frames += owed
+        self._stored_bytes = self.store.bytes
+        while self._arrivals and self._arrivals[0][0] <= end:
+            self._arrivals.popleft()
+        self._forget_front(end)
+        if self._files is not None:
+            self._try_front(self._files.forget, end)
+
+    async def _trim(self) -> None:
+        self._trim_due = 0.0
+        self._count_lost(await self._in_storage(self.store.trim, self._first + self._shift))
+        self._stored_bytes = self.store.bytes
+
+    async def _open_late(self) -> bool:
+        """Open a store that could not be opened before. Returns whether it can be written to."""
+        if self._opened:
+            return True
+        if self._late is not None:
+            return False  # until what it holds has been taken up, between two batches
+        try:
+            self._late = await self._in_storage(self.store.open, 0)
+        except OSError as error:
+            self._complain(error)
+            return False
+        if not self._late.frames or self._closed:
+            self._adopt(self._late)
+        return self._opened
+
+    def _adopt(self, opened: Opened) -> None:
+        self._late = None
+        self._opened = True
+        self._trouble = ""
+        self._shift = opened.end - self._start
+        if opened.frames:
+            self._first = opened.first - self._shift
+            self._stored_frames, self._stored_time = opened.frames, opened.oldest_time
+            self._stored_bytes = self.store.bytes
+            self.on_found(opened.frames)
+
+    def _complain(self, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        if not self._trouble:
+            self._log.error("Can't write to the disk, frames are kept in memory: %s", reason)
+        self._trouble = reason
+        self._retry_at = self._world.monotonic() + max(1.0, self.policy.sync_s)
+
+    # Losing
+
+    def _count_lost(self, all_lost: Iterable[Lost]) -> None:
+        for lost in all_lost:
+            first, end, frames = lost.first - self._shift, lost.end - self._shift, lost.frames
+            if end > first:
+                frames -= max(0, min(self._first, end) - first)  # acknowledged meanwhile
+                self._first = max(self._first, min(end, self._start))
+            frames = min(frames, self._stored_frames)
+            self._stored_frames -= frames
+            if frames > 0:
+                self.on_drop(Dropped(frames, lost.reason, lost.first_time, lost.last_time))
+
+    def _drop_oldest_of_front(self) -> None:
+        """The store takes nothing and the front is full: a quarter of it goes."""
+        count = len(self._records) // 4
+        owed = max(0, self._start + count - max(self._first, self._start))
+        first_time, last_time = self._times[0], self._times[count - 1]
+        if not self._stored_frames:
+            self._first = max(self._first, self._start + count)
+        self._forget_front(self._start + count)
+        if owed:
+            self.on_drop(Dropped(owed, f"memory full ({self._trouble})", first_time, last_time))
+
+    # The front
+
+    def _open_front(self) -> Left:
+        if self._files is not None:
+            try:
+                return self._files.open()
+            except OSError as error:
+                self._lose_front(error)
+        return Left([], 0)
+
+    def _take_back(self, chunk: Chunk, offset: float | None) -> None:
+        """A run of frames that a former process left in its front, of which some may be in the store already."""
+        if offset is not None:
+            shift = self._world.clock.correction(self._world.clock.stamp() | {"offset": offset})
+            if shift is None:
+                self._provisional.update(range(chunk.first, chunk.end))
+            else:
+                chunk.times = [round(time + shift, 3) for time in chunk.times]
+        skip = max(0, self.end - chunk.first)
+        if skip >= len(chunk.records):
+            return
+        if chunk.first > self.end:  # what is between is delivered: the cursor is behind it
+            self._forget_front(self.end)
+            self._start = chunk.first
+        self._records += chunk.records[skip:]
+        self._times += chunk.times[skip:]
+        self._size += sum(map(len, chunk.records[skip:]))
+        self._arrivals.append((self.end, self._world.monotonic()))
+
+    def _write_front(self, first: int, records: list[str], times: list[float], *, provisional: bool) -> None:
+        assert self._files is not None
+        try:
+            self._files.append(first, records, times, self._world.clock.offset_stamped if provisional else None)
+            self._front_trouble = ""
+        except OSError as error:
+            self._lose_front(error)
+            self.spill()
+
+    def _try_front(self, call: Callable[..., None], *arguments: Any, **options: Any) -> None:
+        try:
+            call(*arguments, **options)
+        except OSError as error:
+            self._lose_front(error)
+
+    def _lose_front(self, error: OSError) -> None:
+        if not self._front_trouble:
+            self._log.warning("Frames are not safe from a crash until they are on disk: %s", error)
+        self._front_trouble = f"no front file: {error.strerror or error}"
+
+    def _forget_front(self, before: int) -> None:
+        """Let go of frames of the front, which are delivered or in the store."""
+        count = min(before - self._start, len(self._records))
+        if count <= 0:
+            return
+        self._size -= sum(map(len, self._records[:count]))
+        del self._records[:count]
+        del self._times[:count]
+        if self._provisional:
+            self._provisional = {number for number in self._provisional if number >= before}
+        self._start += count
+        if not self._records:
+            self._size = 0
+            if self._files is not None:
+                self._try_front(self._files.start, self._start)
+                self._try_front(self._files.forget, self._start)
