@@ -2,103 +2,143 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from emonhub.cli import EXIT_BAD_FILE, EXIT_FAILED
 from emonhub.config.load import describe_problem, load
-from emonhub.config.model import MASK, Configuration, InterfacerConfig
+from emonhub.config.model import MASK, Problem
 from emonhub.config.parse import ParseFailed
+from emonhub.config.secrets import conceal, secret_texts
 from emonhub.config.wiring import WiringRow, render, wiring
 from emonhub.errors import SettingError
 from emonhub.hub import build
 from emonhub.settings import declared
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from emonhub.config.model import Problem
+    from emonhub.config.model import Configuration, InterfacerConfig
+    from emonhub.nodes.definition import NodeDefinition
 
 
 def main(path: Path, *, strict: bool = False, as_json: bool = False, settings: bool = False) -> int:
     """Check the file and print the answer. Returns 0 when it is good, 1 when it has errors, 2 when it can't be read."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # the picture has arrows, and a terminal may have none
     try:
         configuration = load(path)
     except ParseFailed as error:
         _print_unreadable(path, list(error.problems), as_json=as_json)
         return EXIT_BAD_FILE
     except OSError as error:
-        print(f"emonhub: {path} can't be read: {error.strerror}", file=sys.stderr)
+        reason = f"the file can't be read: {error.strerror or error}"
+        if as_json:
+            _print_unreadable(path, [Problem("error", 0, (), "", reason)], as_json=True)
+        else:
+            print(f"emonhub: {path}: {reason}", file=sys.stderr)
         return EXIT_BAD_FILE
     endpoints, refused = _build_all(configuration)
+    problems = tuple(sorted([*configuration.problems, *refused], key=lambda problem: problem.line))
     rows = wiring(configuration, endpoints)
-    bad = bool(configuration.errors or refused or (strict and configuration.warnings))
+    bad = any(strict or problem.severity == "error" for problem in problems)
     if as_json:
-        print(json.dumps(_as_json(path, configuration, rows, refused, good=not bad), indent=2, ensure_ascii=False))
-    else:
-        for problem in configuration.problems:
-            print(describe_problem(problem, path))
-        for name, reason in refused.items():
-            print(f"{path.name}: error: [interfacers] [[{name}]]: {reason}")
-        if configuration.problems or refused:
-            print()
-        print(render(rows))
-        if settings:
-            _print_settings(configuration)
-        print(_verdict(path, configuration, len(refused), strict=strict))
+        print(json.dumps(_as_json(path, configuration, rows, problems, good=not bad), indent=2, ensure_ascii=False))
+        return EXIT_FAILED if bad else 0
+    for problem in problems:
+        print(describe_problem(problem, path))
+    if problems:
+        print()
+    print(render(rows))
+    print()
+    if settings:
+        _print_settings(configuration)
+    print(_verdict(path, configuration, problems, len(endpoints), strict=strict))
     return EXIT_FAILED if bad else 0
 
 
-def _build_all(configuration: Configuration) -> tuple[dict[str, str], dict[str, str]]:
+def _build_all(configuration: Configuration) -> tuple[dict[str, str], list[Problem]]:
     """What each interfacer talks to, and why those that can't be made can't. Making one opens nothing."""
     endpoints = {}
-    refused = {}
+    refused = []
     for name, config in configuration.interfacers.items():
         if config.usable:
             try:
                 endpoints[name] = build(config).endpoint()
             except SettingError as error:
-                refused[name] = str(error)
+                reason = conceal(str(error), secret_texts(config.settings, config.secrets))
+                refused.append(Problem("error", config.line, ("interfacers", name), "", reason, section=True))
     return endpoints, refused
 
 
-def _verdict(path: Path, configuration: Configuration, refused: int, *, strict: bool) -> str:
-    errors, warnings = len(configuration.errors) + refused, len(configuration.warnings)
-    runnable = sum(config.usable for config in configuration.interfacers.values()) - refused
-    counts = (
-        f"{_count(errors, 'error')}, {_count(warnings, 'warning')}" if errors or warnings else "no errors, no warnings"
-    )
+def _verdict(path: Path, configuration: Configuration, problems: Sequence[Problem], ready: int, *, strict: bool) -> str:
+    errors = sum(problem.severity == "error" for problem in problems)
+    warnings = len(problems) - errors
+    counts = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}" if problems else "no errors, no warnings"
     strictly = " (warnings count as errors: --strict)" if strict and warnings else ""
-    there = f"{_count(runnable, 'interfacer')} to run, {_count(len(configuration.nodes), 'node')}"
+    there = f"{_count(ready, 'interfacer')} to run, {_count(len(configuration.nodes), 'node')}"
     return f"{path}: {counts}{strictly}; {there}"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, what: str, many: str = "") -> str:
+    return f"{number} {what if number == 1 else many or what + 's'}"
 
 
 def _print_settings(configuration: Configuration) -> None:
-    for name, config in configuration.interfacers.items():
-        print(f"\n[[{name}]]  {config.type}")
-        for key, value in _effective(config).items():
-            print(f"    {key} = {value}")
+    print("[hub]")
+    for field in fields(configuration.hub):
+        print(f"    {field.name} = {_text(getattr(configuration.hub, field.name))}")
+    print("\n[interfacers]")
+    for config in configuration.interfacers.values():
+        _print_interfacer(config)
+    print("\n[nodes]")
+    for definition in configuration.nodes.values():
+        _print_node(definition)
     print()
 
 
-def _effective(config: InterfacerConfig) -> dict[str, Any]:
-    """Every setting in force, defaults included, as text for people; secrets masked."""
+def _print_interfacer(config: InterfacerConfig) -> None:
+    """Every setting in force, defaults included, as emonhub.conf has it; secrets masked."""
+    print(f"[[{config.name}]]\n    Type = {config.type}")
     if config.cls is None:
-        return {}
-    given = config.settings
-    shown: dict[str, Any] = {}
-    for key, declaration in declared(config.cls).items():
-        value = given.get(key, declaration.default)
-        if (declaration.secret or key in config.secrets) and value:
-            value = MASK
-        text = ", ".join(value) if isinstance(value, tuple) else str(int(value) if isinstance(value, bool) else value)
-        shown[key] = text + ("" if key in given else "    # default")
-    return shown
+        return
+    declarations = declared(config.cls)
+    for section, given in (("init_settings", config.init), ("runtimesettings", config.runtime)):
+        print(f"    [[[{section}]]]")
+        for key, declaration in declarations.items():
+            if declaration.section != section:
+                continue
+            value = given.get(key, declaration.default)
+            text = MASK if key in config.secrets and value else conceal(_text(value))
+            bad = "default: the value in the file is bad" if key in config.defaulted else "default"
+            print(f"        {key} = {text}" + ("" if key in given else f"    # {bad}"))
+        for key in given.keys() - declarations.keys():
+            print(f"        [[[[{key}]]]]    # {_count(len(given[key]), 'entry', 'entries')}")
+
+
+def _print_node(definition: NodeDefinition) -> None:
+    print(f"[[{definition.id}]]" + (f"\n    nodename = {definition.nodename}" if definition.nodename else ""))
+    for direction, codec in (("rx", definition.rx), ("tx", definition.tx)):
+        if codec is None:
+            continue
+        print(f"    [[[{direction}]]]")
+        for field in fields(codec):
+            value = getattr(codec, field.name)
+            if value:
+                print(f"        {field.name} = {_text(value)}")
+
+
+def _text(value: Any) -> str:
+    """A value as emonhub.conf has it."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) + ("," if len(value) == 1 else "")
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return str(int(value) if isinstance(value, bool) else value)
 
 
 def _print_unreadable(path: Path, problems: list[Problem], *, as_json: bool) -> None:
@@ -111,22 +151,12 @@ def _print_unreadable(path: Path, problems: list[Problem], *, as_json: bool) -> 
 
 
 def _as_json(
-    path: Path, configuration: Configuration, rows: list[WiringRow], refused: dict[str, str], *, good: bool
+    path: Path, configuration: Configuration, rows: list[WiringRow], problems: Sequence[Problem], *, good: bool
 ) -> dict[str, Any]:
     return {
         "file": str(path),
         "good": good,
-        "problems": [_problem(p) for p in configuration.problems]
-        + [
-            {
-                "severity": "error",
-                "line": configuration.interfacers[n].line,
-                "where": ["interfacers", n],
-                "value": "",
-                "message": r,
-            }
-            for n, r in refused.items()
-        ],
+        "problems": [_problem(problem) for problem in problems],
         "interfacers": [
             {
                 "name": row.name,

@@ -47,12 +47,12 @@ def check_channels(findings: Findings, on: Mapping[str, InterfacerConfig], off: 
         if channel not in read:
             readers = [c.name for c in off.values() if channel in c.runtime.get("subchannels", ())]
             why = _why(channel, readers, read.keys() - written.keys())
-            _warn(findings, writers, "pubchannels", f"nobody reads channel {channel}{why}")
+            _warn(findings, writers, "pubchannels", f"writes to channel {channel}, which nobody reads{why}")
     for channel, readers_of in read.items():
         if channel not in named:
             writers_off = [c.name for c in off.values() if channel in c.runtime.get("pubchannels", ())]
             why = _why(channel, writers_off, written.keys() - read.keys())
-            _warn(findings, readers_of, "subchannels", f"nobody writes to channel {channel}{why}")
+            _warn(findings, readers_of, "subchannels", f"reads channel {channel}, which nobody writes to{why}")
     for config in on.values():
         _check_ends(findings, config)
 
@@ -74,9 +74,10 @@ def _why(channel: str, switched_off: list[str], others: Iterable[str]) -> str:
 
 
 def _warn(findings: Findings, configs: list[InterfacerConfig], key: str, message: str) -> None:
-    where = ("interfacers", configs[0].name, "runtimesettings", key)
-    more = ", ".join(f"[[{config.name}]]" for config in configs[1:])
-    findings.warn(where, message + (f" (nor from {more})" if more and key == "pubchannels" else ""))
+    first, *others = [config.name for config in configs]
+    where = findings.places.get((first, key), ("interfacers", first, "runtimesettings", key))
+    as_well = f" ({', '.join(f'[[{name}]]' for name in others)} as well)" if others else ""
+    findings.warn(where, message + as_well)
 
 
 def _check_ends(findings: Findings, config: InterfacerConfig) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from emonhub.config.model import MASK, Problem
-from emonhub.config.secrets import expand
+from emonhub.config.secrets import REFERENCE, conceal, expand
 from emonhub.errors import SettingError
 
 if TYPE_CHECKING:
@@ -36,13 +36,19 @@ class Checked:
 
 @dataclass(slots=True)
 class Findings:
-    """A file in the course of being checked. `folder` is where the paths of secrets start, `files` those asked for."""
+    """A file in the course of being checked.
+
+    folder  where the paths of secrets start
+    files   those that secrets were asked of
+    places  where the settings of interfacers stand: (interfacer, key) to sections and key as the file spells them
+    """
 
     parsed: Parsed
     folder: Path
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     problems: list[Problem] = field(default_factory=list)
     files: set[Path] = field(default_factory=set)
+    places: dict[Where, Where] = field(default_factory=dict)
 
     def line(self, where: Where) -> int:
         """The line of a section or key, or of the innermost section around it that is known."""
@@ -62,17 +68,35 @@ class Findings:
         self.problems.append(problem)
         return problem
 
-    def check(self, where: Where, raw: Raw, declaration: Setting[Any]) -> Checked:
-        """Check a key's value against the declaration of its setting; a bad one is noted as an error."""
-        secret = False
+    def check(self, where: Where, raw: Raw, declaration: Setting[Any], *, references: bool = False) -> Checked:
+        """Check a key's value against the declaration of its setting; a bad one is noted as an error.
+
+        `references` says whether `${env:…}` and `${file:…}` are filled in: what they give is a secret.
+        """
+        text, secret = raw, False
         try:
-            text, secret = self.resolve(where, raw)
-            return Checked(declaration.kind(text), secret or declaration.secret)
+            if references:
+                text, secret = self.resolve(where, raw)
+            else:
+                self._without_references(where, raw)
         except SettingError as error:
-            # What a setting says of a secret may quote it; its rule never does.
-            message = f"must be {declaration.kind.rule}" if secret else str(error)
-            hidden = secret or declaration.secret
-            return Checked(None, hidden, self.error(where, message, value=MASK if hidden and raw else shown(raw)))
+            return self._bad(where, raw, str(error), secret=declaration.secret)
+        secret = secret or declaration.secret
+        try:
+            return Checked(declaration.kind(text), secret)
+        except SettingError as error:
+            # What a setting says of a value may quote it; its rule never does.
+            return self._bad(where, raw, f"must be {declaration.kind.rule}" if secret else str(error), secret=secret)
+
+    def _bad(self, where: Where, raw: Raw, message: str, *, secret: bool) -> Checked:
+        value = MASK if secret and raw else shown(raw)
+        return Checked(None, secret, self.error(where, message, value=value))
+
+    def _without_references(self, where: Where, raw: Raw) -> None:
+        if where in self.parsed.bad:
+            raise SettingError(self.parsed.bad[where])
+        if REFERENCE.search(raw if isinstance(raw, str) else ",".join(raw)):
+            self.warn(where, "${env:…} and ${file:…} are filled in only within interfacers, and not in channel names")
 
     def resolve(self, where: Where, raw: Raw) -> tuple[Raw, bool]:
         """A key's value with all references filled in, and whether it holds a secret. Raises SettingError."""
@@ -97,7 +121,7 @@ class Findings:
 def shown(raw: Raw) -> str:
     """A value as the file gives it, for a message."""
     text = raw if isinstance(raw, str) else ", ".join(raw) if len(raw) > 1 else f"{''.join(raw)},"
-    text = " ".join(text.split())
+    text = conceal(" ".join(text.split()))
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 

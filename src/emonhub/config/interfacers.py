@@ -54,12 +54,29 @@ def _type_name(raw: Any) -> str:
     return raw.strip() if isinstance(raw, str) else ""
 
 
+def _nearest_type(name: str) -> str:
+    """The type that was most likely meant. What all of them have in common says nothing."""
+    by_core = {_core(known): known for known in plugins.type_names()}
+    return by_core.get(nearest(_core(name), by_core), "")
+
+
+def _core(type_name: str) -> str:
+    return type_name.lower().removeprefix("emonhub").removesuffix("interfacer").removesuffix("reporter")
+
+
 def _switched_off(findings: Findings, where: Where, section: dict[str, Any]) -> InterfacerConfig:
     for key, value in section.items():
         if key != "Type" and not isinstance(value, dict) and nearest(key, ["Type"]):
             findings.unknown((*where, key), ["Type"])
     quiet = Findings(findings.parsed, findings.folder, findings.environ)
     return _Check(quiet, where, section, "").result()
+
+
+def _other_spelling(name: str) -> str:
+    """The section that a name such as `runtime_settings` means; empty for the right spelling, and for other names."""
+    form = name.lower().replace("_", "").replace(" ", "").removesuffix("s")
+    kind = {"initsetting": INIT, "runtimesetting": RUNTIME}.get(form, "")
+    return "" if name == kind else kind
 
 
 @dataclass(slots=True)
@@ -99,7 +116,7 @@ class _Check:
     def _class(self) -> type[Any] | None:
         found = plugins.find(self.type_name)
         if found.cls is None:
-            similar = "" if found.known else nearest(self.type_name, plugins.type_names())
+            similar = "" if found.known else _nearest_type(self.type_name)
             meant = f": did you mean {similar}?" if similar else ""
             self.errors.append(
                 self.findings.error((*self.where, "Type"), found.problem + meant, value=shown(self.type_name))
@@ -113,15 +130,14 @@ class _Check:
             if isinstance(self.section.get(kind), dict):
                 found[kind] = (kind, self.section[kind])
         for name, section in self.section.items():
-            kind = nearest(name, [INIT, RUNTIME]) if isinstance(section, dict) else ""
-            if kind and name not in {INIT, RUNTIME} and kind not in found:
+            kind = _other_spelling(name) if isinstance(section, dict) else ""
+            if kind and kind not in found:
                 found[kind] = (name, section)
                 self.findings.warn((*self.where, name), f"is read as [[[{kind}]]]: write it so", section=True)
-        for kind in (INIT, RUNTIME):
-            if kind not in found:
-                self.findings.warn(
-                    self.where, f"has no [[[{kind}]]]: add it, also when nothing stands in it", section=True
-                )
+        missing = [f"[[[{kind}]]]" for kind in (INIT, RUNTIME) if kind not in found]
+        if missing and not self.errors:
+            what = " and no ".join(missing)
+            self.findings.warn(self.where, f"has no {what}: add it, also when nothing stands in it", section=True)
         return found
 
     def _check_section(
@@ -151,7 +167,8 @@ class _Check:
                 self.findings.warn(where, f"stands in [[[{right}]]] too, where it belongs: this one has no effect")
                 return
             self.findings.warn(where, f"belongs in [[[{right}]]]; it is taken all the same")
-        checked = self.findings.check(where, raw, declaration)
+        self.findings.places[self.where[-1], key] = where
+        checked = self.findings.check(where, raw, declaration, references=key not in _CHANNELS)
         if checked.secret:
             self.secrets.add(key)
         if checked.problem is None:
@@ -201,7 +218,7 @@ class _Check:
         for key, value in self.section.items():
             where = (*self.where, key)
             if isinstance(value, dict):
-                if not nearest(key, [INIT, RUNTIME]):
+                if key not in {INIT, RUNTIME} and not _other_spelling(key):
                     self.findings.unknown(where, [INIT, RUNTIME], section=True)
             elif key in settings:
                 self.findings.warn(where, f"has no effect here: move it into [[[{settings[key].section}]]]")

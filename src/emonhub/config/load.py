@@ -11,7 +11,7 @@ from emonhub.config.findings import Findings
 from emonhub.config.interfacers import check_interfacers
 from emonhub.config.model import Configuration, HubConfig, Problem
 from emonhub.config.nodes import check_nodes
-from emonhub.config.parse import parse
+from emonhub.config.parse import BIGGEST_FILE, parse
 from emonhub.config.watch import look
 from emonhub.settings import choice, declared, integer, setting, switch, text
 
@@ -36,7 +36,8 @@ class HubSettings:
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
     """Read and check the file. Raises ParseFailed or OSError when it can't be used at all."""
     looked = look(path)
-    parsed = parse(path.read_bytes())
+    with path.open("rb") as file:
+        parsed = parse(file.read(BIGGEST_FILE + 1))
     findings = Findings(parsed, path.parent, environ, list(parsed.problems))
     _check_top(findings)
     hub = _check_hub(findings)

@@ -46,6 +46,7 @@ def _check_node(findings: Findings, where: Where, section: dict[str, Any]) -> No
     sound = True
     values: dict[str, Any] = {}
     codecs: dict[str, Codec] = {}
+    stray = []
     for key, raw in section.items():
         place = (*where, key)
         if isinstance(raw, dict):
@@ -61,9 +62,12 @@ def _check_node(findings: Findings, where: Where, section: dict[str, Any]) -> No
             sound = sound and checked.problem is None
             values[key] = checked.value
         elif key in _CODEC:
-            findings.warn(place, "has no effect here: move it into [[[rx]]]")
+            stray.append(key)
         else:
             findings.unknown(place, _NODE)
+    if stray:
+        more = f" (nor {', '.join(stray[1:])})" if len(stray) > 1 else ""
+        findings.warn((*where, stray[0]), f"has no effect here{more}: move it into [[[rx]]]")
     if not sound:
         return None
     return NodeDefinition(where[-1], values.get("nodename", ""), codecs.get("rx"), codecs.get("tx"))
@@ -88,7 +92,9 @@ def _check_codec(findings: Findings, where: Where, section: dict[str, Any]) -> C
                     values[key] = checked.value
                     continue
                 except SettingError as error:
-                    findings.error(place, str(error), value=shown(raw))
+                    of_list = isinstance(raw, list) and f"{key}s" in _CODEC
+                    message = f"is one for all values: for a list, write {key}s" if of_list else str(error)
+                    findings.error(place, message, value=shown(raw))
             sound = False
     if not sound:
         return None

@@ -86,7 +86,7 @@ def _decode(data: bytes) -> tuple[str, list[Problem]]:
     text = data.decode("latin-1")
     if _CONTROL.search(text):
         _fail("there are bytes that are no text: the file is damaged, or is no emonhub.conf", line)
-    note = "is not in UTF-8, and is read as Latin-1: save the file as UTF-8 to be sure of its special characters"
+    note = "the file is not in UTF-8, and is read as Latin-1: save it as UTF-8 to be sure of its special characters"
     return text, [Problem("warning", line, (), "", note)]
 
 

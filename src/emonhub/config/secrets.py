@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emonhub.config.model import MASK
 from emonhub.errors import SettingError
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     from emonhub.settings import Raw
 
-_REFERENCE = re.compile(r"\$\{(env|file):([^{}]*)\}")
+REFERENCE = re.compile(r"\$\{(env|file):([^{}]*)\}")
 _USERINFO = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*(?=@)")
 _KEY_IN_QUERY = re.compile(r"(?i)((?:apikey|key|token|passw(?:or)?d)=)[^&\s]+")
+
+_SHORTEST_HIDDEN = 4
+"""Characters. What is shorter is no secret, and would be found in the middle of other words."""
 
 _LONGEST_FILE = 1 << 16
 """Bytes. A secret is a line; what is longer is the wrong file."""
@@ -38,11 +41,33 @@ def expand(raw: Raw, folder: Path, files: set[Path], environ: Mapping[str, str] 
     return _expand_text(raw, folder, files, environ)
 
 
+def secret_texts(values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """The texts that these settings hold, in every form in which they may turn up in a message."""
+    found: set[str] = set()
+    for name in names:
+        _collect(values.get(name), found)
+    for text in list(found):
+        found.add(text.rstrip("/"))
+        if "://" in text:
+            found.add(text.partition("://")[2].partition("/")[0].rpartition("@")[2])
+    return sorted((text for text in found if len(text) >= _SHORTEST_HIDDEN), key=len, reverse=True)
+
+
+def _collect(value: Any, found: set[str]) -> None:
+    if isinstance(value, dict):
+        for part in value.values():
+            _collect(part, found)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _collect(part, found)
+    elif value is not None and not isinstance(value, bool):
+        found.add(str(value))
+
+
 def conceal(text: str, secrets: Iterable[str] = ()) -> str:
     """A text for people to see: without these secrets, the password in a web address, the key in its query."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if secret:
-            text = text.replace(secret, MASK)
+    for secret in secrets:
+        text = text.replace(secret, MASK)
     return _KEY_IN_QUERY.sub(rf"\1{MASK}", _USERINFO.sub(rf"\1:{MASK}", text))
 
 
@@ -54,7 +79,7 @@ def _expand_text(text: str, folder: Path, files: set[Path], environ: Mapping[str
         source, name = match[1], match[2].strip()
         return _from_file(name, folder, files) if source == "file" else _from_environment(name, environ)
 
-    expanded, count = _REFERENCE.subn(fill, text)
+    expanded, count = REFERENCE.subn(fill, text)
     return expanded, count > 0
 
 

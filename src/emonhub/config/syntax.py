@@ -90,7 +90,7 @@ class _Reader:
             if not bare or bare.startswith("#"):
                 continue
             if len(line) > LONGEST_LINE:
-                self._problem("", f"is longer than {LONGEST_LINE} characters: this is no emonhub.conf")
+                self._problem("", f"the line is longer than {LONGEST_LINE} characters: this is no emonhub.conf")
             elif not self._read_section(bare):
                 self._read_key(bare)
         return self._tree
@@ -109,8 +109,8 @@ class _Reader:
         depth, closed = match["open"].count("["), match["close"].count("]")
         if depth != closed:
             self._problem("", f"section [{name}] has {depth} opening and {closed} closing brackets: make them equal")
-            depth = min(depth, closed)
-        self._enter(name, depth, sound=depth == closed and depth == match["open"].count("["))
+            depth = max(depth, closed)
+        self._enter(name, depth, sound=match["open"].count("[") == closed)
         return True
 
     def _enter(self, name: str, depth: int, *, sound: bool) -> None:
@@ -217,15 +217,15 @@ def _split_key(line: str) -> tuple[str, str, str]:
     if line[0] in "\"'":
         match = _QUOTED_KEY.match(line) if "=" in line[:_LONGEST_HEAD] else None
         if match is None:
-            return "", "", "starts with a quote that is not closed, or has no = behind it"
+            return "", "", "the line starts with a quote that is not closed, or has no = behind it"
         return _unquote(match["key"]), match["value"], ""
     key, equals, value = line.partition("=")
     if not equals:
         if line.startswith("["):
-            return "", "", "is no section: brackets must be closed, and only a # comment may follow"
-        return "", "", "is neither a [section] nor a key = value: add the =, or a # in front of a comment"
+            return "", "", "the line is no section: brackets must be closed, and only a # comment may follow"
+        return "", "", "the line is neither a [section] nor a key = value: add the =, or a # in front of a comment"
     if not key:
-        return "", "", "has no name in front of the ="
+        return "", "", "the line has no name in front of the ="
     return key.rstrip(), value.strip(), ""
 
 
@@ -268,7 +268,5 @@ def _next_item(text: str, start: int) -> tuple[str, int]:
         # A lone quote behind a comma and a blank has always been taken as it is, if another item follows.
         if not (start and text[start - 1].isspace() and end == comma):
             kind = "a quote" if quote == '"' else "an apostrophe"
-            raise _BadValue(
-                f"starts with {kind} that is not closed at its end: close it, or put quotes of the other sort around all"
-            )
+            raise _BadValue(f"starts with {kind} that is not closed: close it, or put quotes of the other sort around")
     return text[start:end].rstrip(), end

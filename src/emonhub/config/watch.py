@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 import zlib
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ _JUST_NOW_S = 0.3
 
 _COARSE_S = 3.0
 """Times of files on a FAT card have steps of two seconds: until so long after a change, the content is compared too."""
+
+_LONGEST_COMPARED = 1 << 20
+"""Bytes. What is longer is no configuration, and not worth reading once a second."""
 
 _PATIENCE = 3
 """Looks in a row for which a change may be put off: then it is reported whatever goes on."""
@@ -38,7 +42,9 @@ def look(path: Path, now: float | None = None) -> Look | None:
     try:
         found = path.stat()
         young = abs((time.time() if now is None else now) - found.st_mtime) < _COARSE_S
-        content = zlib.crc32(path.read_bytes()) if young else None
+        # Only of an ordinary file: looking at a pipe must not empty it.
+        compare = young and stat.S_ISREG(found.st_mode) and found.st_size < _LONGEST_COMPARED
+        content = zlib.crc32(path.read_bytes()) if compare else None
     except (OSError, ValueError):
         return None
     return Look((found.st_mtime_ns, found.st_size, found.st_ino), content)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from emonhub.config.channels import publishes, subscribes
-from emonhub.config.secrets import conceal
+from emonhub.config.secrets import conceal, secret_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from emonhub.config.model import Configuration, InterfacerConfig
+    from emonhub.config.model import Configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,13 @@ def wiring(configuration: Configuration, endpoints: Mapping[str, str]) -> list[W
         WiringRow(
             config.name,
             config.type,
-            conceal(endpoints.get(config.name, ""), _secrets(config)),
+            conceal(endpoints.get(config.name, ""), secret_texts(config.settings, config.secrets)),
             publishes(config),
             subscribes(config),
             "ready" if config.usable and config.name in endpoints else "refused",
         )
         for config in configuration.interfacers.values()
     ]
-
-
-def _secrets(config: InterfacerConfig) -> list[str]:
-    settings = config.settings
-    return [str(settings[name]) for name in config.secrets if settings.get(name)]
 
 
 def render(rows: Iterable[WiringRow]) -> str:
