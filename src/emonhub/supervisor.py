@@ -198,6 +198,8 @@ class Runner:
                 if self._broken is not None:
                     raise self._broken
                 for task in done:
+                    if task.cancelled():
+                        raise RuntimeError(f"{task.get_name()} was cancelled by somebody else")
                     task.result()
         finally:
             for task in self._tasks:
