@@ -111,6 +111,8 @@ class Formatter(logging.Formatter):
         """The line, and a traceback's lines under it."""
         of_interfacer = record.name.startswith(LOGGER_PREFIX)
         record.who = _CONTROL.sub(_escape, record.name.removeprefix(LOGGER_PREFIX)) if of_interfacer else "MainThread"
+        if record.exc_info:
+            record.exc_text = None  # not as another formatter has kept it
         return _masked(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
