@@ -22,5 +22,5 @@ def load_or_explain(path: Path) -> Configuration | None:
         for problem in error.problems:
             print(describe_problem(problem, path), file=sys.stderr)
     except OSError as error:
-        print(f"emonhub: {path} can't be read: {error.strerror}", file=sys.stderr)
+        print(f"emonhub: {path}: the file can't be read: {error.strerror or error}", file=sys.stderr)
     return None

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _LIKENESS = 0.7
 """Of two names, from 0 to 1: two letters swapped in a short one are still found, unlike names are not."""
 
+_MANY = 200
+"""Problems from which on no similar names are looked for: it takes its time, and the file is hardly an emonhub.conf."""
+
+_LONGEST_NAME = 64
+"""Characters of a name that similar ones are looked for."""
+
 _LONGEST_SHOWN = 80
 
 
@@ -113,7 +119,7 @@ class Findings:
 
     def unknown(self, where: Where, known: Iterable[str], what: str = "", *, section: bool = False) -> None:
         """Warn of a key or section that nobody knows. Its value is not shown: it may be a misspelt password."""
-        similar = nearest(where[-1], known)
+        similar = nearest(where[-1], known) if len(self.problems) < _MANY else ""
         meant = f": did you mean {similar}?" if similar else ": correct its name, or take it out"
         self.warn(where, f"{what or 'is not known'} and has no effect{meant}", section=section)
 
@@ -127,6 +133,8 @@ def shown(raw: Raw) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is most like this one, or nothing."""
+    if len(name) > _LONGEST_NAME:
+        return ""
     by_form = {_form(word): word for word in known}
     found = difflib.get_close_matches(_form(name), by_form, 1, _LIKENESS)
     return by_form[found[0]] if found else ""

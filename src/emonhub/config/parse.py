@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emonhub.config.model import Problem
-from emonhub.config.syntax import SyntaxProblem, Tree, Where, read
+from emonhub.config.syntax import LONGEST_LINE, SyntaxProblem, Tree, Where, read
 from emonhub.errors import EmonHubError, SettingError
 
-BIGGEST_FILE = 4 << 20
-"""Bytes. A hundred times the longest emonhub.conf: what is bigger is another file."""
+BIGGEST_FILE = 1 << 20
+"""Bytes. Twenty times the longest emonhub.conf: what is bigger is another file."""
 
-_LONGEST_VALUE = 1 << 16
-"""Characters that references may make of a value: they can double each other without end."""
+_MOST_REFERENCES = 10_000
+"""In one file, counted again each time that one leads to another."""
+
+_LONGEST_TRAIL = 16
+"""Keys that may lead to one another."""
 
 _REFERENCE = re.compile(r"%\(([^)]*)\)s")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
@@ -92,16 +95,21 @@ def _decode(data: bytes) -> tuple[str, list[Problem]]:
 
 def _fill_in(tree: Tree) -> dict[Where, str]:
     """Put the values of other keys in for `%(key)s`, everywhere. Returns what could not be, and why."""
-    bad: dict[Where, str] = {}
+    filler = _Filler()
     filled: list[tuple[dict[str, Any], str, Any]] = []
+    bad: dict[Where, str] = {}
 
     def visit(sections: list[dict[str, Any]], path: Where) -> None:
         for key, value in sections[-1].items():
             if isinstance(value, dict):
                 visit([*sections, value], (*path, key))
             elif "%(" in (value if isinstance(value, str) else ",".join(value)):
+                trail = ((key, id(sections[-1])),)
                 try:
-                    filled.append((sections[-1], key, _filled(value, sections, key)))
+                    if isinstance(value, str):
+                        filled.append((sections[-1], key, filler.text(value, sections, trail)))
+                    else:
+                        filled.append((sections[-1], key, [filler.text(part, sections, trail) for part in value]))
                 except SettingError as error:
                     bad[*path, key] = str(error)
 
@@ -111,26 +119,29 @@ def _fill_in(tree: Tree) -> dict[Where, str]:
     return bad
 
 
-def _filled(value: str | list[str], sections: list[dict[str, Any]], key: str) -> str | list[str]:
-    if isinstance(value, str):
-        return _filled_text(value, sections, ((key, id(sections[-1])),))
-    return [_filled_text(part, sections, ((key, id(sections[-1])),)) for part in value]
+class _Filler:
+    """Fills references in, within bounds: they can lead to others, and double each other without end."""
 
+    def __init__(self) -> None:
+        self._left = _MOST_REFERENCES
 
-def _filled_text(text: str, sections: list[dict[str, Any]], trail: tuple[tuple[str, int], ...]) -> str:
-    """`sections` are those around the text, outermost first; `trail` the keys that led here."""
-    result, end = "", 0
-    for match in _REFERENCE.finditer(text):
-        name = match[1]
-        found, around = _look_up(name, sections)
-        step = (name, id(around[-1]))
-        if step in trail:
-            raise SettingError(f"%({name})s leads back to itself")
-        result += text[end : match.start()] + _filled_text(found, around, (*trail, step))
-        end = match.end()
-        if len(result) > _LONGEST_VALUE:
-            raise SettingError("becomes too long with its %(…)s filled in")
-    return result + text[end:]
+    def text(self, text: str, sections: list[dict[str, Any]], trail: tuple[tuple[str, int], ...]) -> str:
+        """`sections` are those around the text, outermost first; `trail` the keys that led here."""
+        result, end = "", 0
+        for match in _REFERENCE.finditer(text):
+            self._left -= 1
+            if self._left < 0 or len(trail) > _LONGEST_TRAIL:
+                raise SettingError("leads to too many other keys with its %(…)s")
+            name = match[1]
+            found, around = _look_up(name, sections)
+            step = (name, id(around[-1]))
+            if step in trail:
+                raise SettingError(f"%({name})s leads back to itself")
+            result += text[end : match.start()] + self.text(found, around, (*trail, step))
+            end = match.end()
+            if len(result) > LONGEST_LINE:
+                raise SettingError("becomes too long with its %(…)s filled in")
+        return result + text[end:]
 
 
 def _look_up(name: str, sections: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:

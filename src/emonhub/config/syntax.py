@@ -28,6 +28,9 @@ LONGEST_LINE = 20_000
 DEEPEST = 16
 """Sections within sections; five are in use. Bounds the recursion of what walks through them."""
 
+_MOST_PROBLEMS = 50
+"""A file of something else has one in every line: nobody reads them all."""
+
 _SECTION = re.compile(
     r"""\s* (?P<open>(?:\[\s*)+)
         (?P<name> "\s*\S.*?\s*" | '\s*\S.*?\s*' | [^'"\s].*? )
@@ -87,6 +90,10 @@ class _Reader:
             line = self._lines[self._index]
             self._index += 1
             bare = line.strip()
+            if len(self._tree.problems) >= _MOST_PROBLEMS:
+                self._path = []
+                self._problem("", "more that can't be read follows: this is no emonhub.conf, or a quote is not closed")
+                break
             if not bare or bare.startswith("#"):
                 continue
             if len(line) > LONGEST_LINE:
