@@ -12,8 +12,9 @@ from emonhub.cargo import Cargo, Layout, NodeId, Value
 from emonhub.errors import EmonHubError, FrameError, SettingError, Unavailable
 from emonhub.interfacer import Interfacer
 from emonhub.nodes.encoder import encode
-from emonhub.reporter import Delivered, DeliveredUpTo, Encoder, Outcome, Rejected, Reporter, RetryAfter
-from emonhub.settings import choice, integer, matching, name_list, number, setting, size, switch, text
+from emonhub.outcome import Delivered, DeliveredUpTo, Outcome, Rejected, RetryAfter
+from emonhub.reporter import Encoder, Reporter
+from emonhub.settings import choice, duration, integer, matching, name_list, number, setting, size, switch, text
 from emonhub.world import World
 
 __version__ = "3.0.0a1"
@@ -39,6 +40,7 @@ __all__ = [
     "World",
     "__version__",
     "choice",
+    "duration",
     "encode",
     "integer",
     "matching",

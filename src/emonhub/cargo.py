@@ -53,9 +53,10 @@ class Cargo:
     time    when it was read, Unix seconds; fixed at receipt or taken from the device, never restamped
     rssi    signal strength in dBm, 0 when there is none
     target  the node it is to be sent to, 0 for none
+    device_time  the time is the device's own: no change of this machine's clock concerns it
     """
 
-    __slots__ = ("layout", "rssi", "target", "time", "values")
+    __slots__ = ("device_time", "layout", "rssi", "target", "time", "values")
 
     def __init__(
         self,
@@ -64,12 +65,15 @@ class Cargo:
         time: float,
         rssi: int = 0,
         target: NodeId = 0,
+        *,
+        device_time: bool = False,
     ) -> None:
         self.layout = layout
         self.values = values
         self.time = time
         self.rssi = rssi
         self.target = target
+        self.device_time = device_time
 
     def __repr__(self) -> str:
         return f"Cargo({self.layout.label}, {self.values}, time={self.time}, rssi={self.rssi}, target={self.target})"

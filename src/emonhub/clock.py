@@ -76,6 +76,11 @@ class Clock:
         """The offset that frames are stamped by: a drift of less than a second is not followed."""
         return self._offset
 
+    @staticmethod
+    def text(when: float) -> str:
+        """A time for people, in local time."""
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+
     def stamp(self) -> dict[str, Any]:
         """Which clock times are by from now on, for `correction`."""
         return {"boot": self.boot, "offset": round(self._offset, 3)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from emonhub import logs
-from emonhub.buffer.memory import MemoryBuffer
+from emonhub.buffer.choose import open_buffer, replace_buffer, traits
 from emonhub.channel import Channels
 from emonhub.config.load import describe_problem, load
 from emonhub.config.parse import ParseFailed
@@ -16,6 +16,7 @@ from emonhub.config.watch import Watcher
 from emonhub.errors import SettingError
 from emonhub.nodes.table import Nodes
 from emonhub.reporter import Reporter
+from emonhub.state import state_dir
 from emonhub.supervisor import Runner, State
 from emonhub.world import World
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emonhub.buffer.base import Buffer
+    from emonhub.buffer.folder import ReporterFolder
     from emonhub.config.model import Configuration, InterfacerConfig, Problem
     from emonhub.interfacer import Interfacer
 
@@ -46,6 +48,9 @@ _RESTART_DRAIN_S = 2.0
 
 _SUMMARY_S = 60.0
 
+_TEND_S = 1.0
+"""What people and tools do to a reporter's folder is noticed so soon."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -60,14 +65,20 @@ def build(
     *,
     world: World | None = None,
     nodes: Nodes | None = None,
-    buffer: Buffer | None = None,
 ) -> Interfacer:
     """The interfacer that a checked configuration describes; opens nothing. Raises SettingError."""
     if config.cls is None or not config.usable:
         raise SettingError("; ".join(problem.message for problem in config.errors) or "there is no such type")
-    if issubclass(config.cls, Reporter):
-        return config.cls(config.name, config.settings, world=world, nodes=nodes, buffer=buffer)
     return config.cls(config.name, config.settings, world=world, nodes=nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What is owed under a reporter's name: its buffer outlives restarts and edits of the reporter."""
+
+    buffer: Buffer
+    folder: ReporterFolder | None
+    traits: tuple[object, ...]
 
 
 class Hub:
@@ -92,7 +103,8 @@ class Hub:
         self.reload_problem = ""
         self._load = load
         self._on_applied = on_applied
-        self._buffers: dict[str, Buffer] = {}
+        self.state = state_dir(configuration.hub.state_dir, self.world.environ)
+        self._owed: dict[str, Owed] = {}
         self._watcher = Watcher(path)
         self._look = asyncio.Event()
         self._stop = asyncio.Event()
@@ -103,8 +115,13 @@ class Hub:
         """Run until `stop` is called, then drain and end."""
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._stop.wait(), name="wait for the stop")]
         try:
+            if self.state is not None:
+                self.world.clock.remember(self.state / "clocks.json")
+            self.world.clock.wait_s = self.configuration.hub.clock_wait
+            self.world.clock.on_change(self._correct)
             await self.apply(self.configuration)
             self.started.set()
+            tasks.append(asyncio.create_task(self._tend(), name="tend the buffers"))
             tasks.append(asyncio.create_task(self._watch(), name="watch the configuration"))
             tasks.append(asyncio.create_task(self._sum_up(), name="summary"))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -164,12 +181,11 @@ class Hub:
             if name in self.runners:
                 self._update(self.runners[name], config)
             else:
-                self._add(config)
+                await self._add(config)
 
-    def _add(self, config: InterfacerConfig) -> None:
-        buffer = self._buffers.get(config.name)
+    async def _add(self, config: InterfacerConfig) -> None:
         try:
-            interfacer = build(config, world=self.world, nodes=self.nodes, buffer=buffer)
+            interfacer = build(config, world=self.world, nodes=self.nodes)
         except SettingError as error:
             self._refuse(config, str(error))
             return
@@ -177,14 +193,22 @@ class Hub:
             self._refuse(config, f"it can't be made ({type(error).__name__}: {error})")
             return
         if isinstance(interfacer, Reporter):
-            # A buffer belongs to its reporter's name, so it outlives restarts and edits.
-            self._buffers[config.name] = interfacer.buffer
-            if isinstance(interfacer.buffer, MemoryBuffer):
-                interfacer.buffer.max_bytes = interfacer.buffer_size
+            await self._equip(interfacer)
         self.refused.pop(config.name, None)
         log.info("Creating %s '%s'", config.type, config.name)
         runner = self.runners[config.name] = Runner(config, interfacer, self.channels)
         runner.start()
+
+    async def _equip(self, reporter: Reporter) -> None:
+        """Give a reporter the buffer that goes by its name, or one as its settings have it now."""
+        owed = self._owed.get(reporter.name)
+        if owed is None or owed.traits != traits(reporter):
+            if owed is None:
+                buffer, folder = await open_buffer(reporter, self.state, self.world)
+            else:
+                buffer, folder = await replace_buffer(owed.buffer, owed.folder, reporter, self.state, self.world)
+            owed = self._owed[reporter.name] = Owed(buffer, folder, traits(reporter))
+        reporter.equip(owed.buffer, owed.folder)
 
     def _update(self, runner: Runner, config: InterfacerConfig) -> None:
         if not config.usable:
@@ -214,9 +238,11 @@ class Hub:
         log.info("Stopping '%s'", name)
         await self.runners[name].stop(_RESTART_DRAIN_S)
         del self.runners[name]
-        owed = self._buffers.get(name)
-        if owed is not None and owed.frames:
-            log.warning("'%s' is stopped with %d frames not delivered: kept until it runs again", name, owed.frames)
+        owed = self._owed.get(name)
+        if owed is not None and owed.buffer.frames:
+            log.warning(
+                "'%s' is stopped with %d frames not delivered: kept until it runs again", name, owed.buffer.frames
+            )
 
     def _refuse(self, config: InterfacerConfig, reason: str) -> None:
         known = self.refused.get(config.name)
@@ -285,12 +311,50 @@ class Hub:
         reporters = [r for r in self.runners.values() if isinstance(r.interfacer, Reporter)]
         await asyncio.gather(*(runner.stop(0, READERS_END_S) for runner in readers))
         await asyncio.gather(*(runner.stop(DRAIN_S, _END_CLOSE_S) for runner in reporters))
-        for name, buffer in self._buffers.items():
-            if buffer.frames:
-                log.warning("'%s': %d frames were not delivered and are lost with the memory", name, buffer.frames)
-            await buffer.close()
+        await asyncio.gather(*(self._put_away(name, owed) for name, owed in self._owed.items()))
         logs.tell_repeats(all_of_them=True)
         log.info("Stopped")
+
+    @staticmethod
+    async def _put_away(name: str, owed: Owed) -> None:
+        await owed.buffer.close()
+        frames = owed.buffer.frames
+        if frames and owed.buffer.durable:
+            log.info("'%s': %d frames are kept for the next start", name, frames)
+        elif frames:
+            log.warning("'%s': %d frames were not delivered and are lost with the memory", name, frames)
+        if owed.folder is not None:
+            owed.folder.disown()
+
+    async def _tend(self) -> None:
+        """Each second: is the clock set, has somebody paused a reporter, or laid frames into its inbox?"""
+        while True:
+            await self.world.sleep(_TEND_S)
+            self.world.clock.look()
+            for runner in list(self.runners.values()):
+                reporter = runner.interfacer
+                if isinstance(reporter, Reporter) and reporter.folder is not None:
+                    await self._look_into(reporter, reporter.folder)
+
+    async def _look_into(self, reporter: Reporter, folder: ReporterFolder) -> None:
+        if folder.look():
+            reporter.log.info("Sending is paused" if folder.is_paused else "Sending is resumed")
+            reporter.hurry()
+        for path in folder.waiting():
+            try:
+                times, records = await self.world.storage.run(folder.read, path)
+                reporter.take_in(times, records)
+                reporter.log.info("Took in %d frames from %s", len(records), path.name)
+                await self.world.storage.run(path.unlink)
+            except OSError as error:
+                reporter.log.warning("%s can't be taken in: %s", path, error, extra={"repeats": str(path)})
+
+    def _correct(self, shift_s: float, for_good: bool) -> None:
+        for owed in self._owed.values():
+            owed.buffer.correct(shift_s, for_good=for_good)
+        for runner in self.runners.values():
+            if isinstance(runner.interfacer, Reporter):
+                runner.interfacer.hurry()
 
 
 def _must_restart(old: InterfacerConfig, new: InterfacerConfig) -> bool:

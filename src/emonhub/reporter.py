@@ -8,82 +8,37 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections import Counter, deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections import Counter
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from emonhub.buffer.deadletters import DeadLetters
 from emonhub.buffer.memory import MemoryBuffer
 from emonhub.errors import FrameError
 from emonhub.interfacer import Interfacer
-from emonhub.settings import integer, number, setting, size
+from emonhub.outcome import Delivered, DeliveredUpTo, Outcome, Rejected, RetryAfter
+from emonhub.pacing import BatchSize, Progress, retry_wait
+from emonhub.search import Search
+from emonhub.settings import choice, duration, integer, number, setting, size, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from emonhub.buffer.base import Batch, Buffer, Dropped
+    from emonhub.buffer.folder import ReporterFolder
     from emonhub.cargo import Cargo, Layout
     from emonhub.nodes.table import Nodes
     from emonhub.world import World
 
 Encoder: TypeAlias = "Callable[[Cargo], str]"
 
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """The target has all of the batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveredUpTo:
-    """The target has the first `count` records of the batch, and none of the rest."""
-
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class RetryAfter:
-    """Not now: the batch stays as it is. `seconds` when the target named a time, else the wait grows by itself.
-
-    `ambiguous` when the target may have taken some of the batch or all of it, and could not say so.
-    """
-
-    reason: str
-    seconds: float | None = None
-    ambiguous: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The target refuses this batch because of something in it, and would do so again."""
-
-    reason: str
-
-
-Outcome: TypeAlias = Delivered | DeliveredUpTo | RetryAfter | Rejected
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A frame that the target refuses for good, though it takes others."""
-
-    record: str
-    reason: str
-
-
-_FIRST_WAIT_S = 1.0
-"""After a first failure; doubles with each that follows. Shorter would knock at a server that is just starting."""
-
-_LONGEST_OBEYED_S = 3600.0
-"""A Retry-After beyond this is not believed: somebody's clock or unit is wrong."""
-
 _MAX_ENCODERS = 4096
 """Encoders are remembered up to this many: layouts come and go with configurations and with noise."""
 
-_PROBES = 4
-"""Frames that may be refused one by one before the target is suspected; doubles while nothing is delivered."""
+_LOCK_S = 1.0
+"""Between two tries to become the one who sends, while a replay is."""
 
-_DEAD_SHOWN = 100
-"""Dead letters kept for a look; all are counted."""
+_MEMORY_BYTES = 32 << 20
+"""What the buffer takes where there is nothing but memory: two million frames, on a board with 512 MB."""
 
 
 class _Encoders(dict["Layout", Encoder]):
@@ -109,10 +64,40 @@ class Reporter(Interfacer):
     and always taken = acknowledged + buffer.frames + dropped + dead.
     """
 
+    form: ClassVar[str] = ""
+    """Names the form in which `encoder` writes frames: what was written in another one is never sent by this class."""
+
     interval = setting(number(0), 30.0, "seconds between posts; 0 = at once. A full batch never waits", unit="s")
     batchsize = setting(integer(1), 1000, "frames in one request at most")
-    buffer_size = setting(size(1 << 16), 32 << 20, "memory that frames waiting for the target may take, in bytes")
+    max_rate = setting(number(0), 0.0, "frames sent in a second at most; 0 = as many as the target takes")
     retry_max = setting(number(0.01), 300.0, "longest wait between attempts while the target fails", unit="s")
+    buffer_mode = setting(
+        choice("auto", "journal", "hybrid", "memory", "sql"),
+        "auto",
+        "where frames wait: journal = on disk; hybrid = in memory, and on disk while the target fails;"
+        " memory = nowhere else; sql = in a database; auto = journal, or memory where nothing can be written",
+        init=True,
+    )
+    sync_interval_s = setting(
+        number(0), 60.0, "what is waiting for longer is on disk; 0 = every frame at once", unit="s", init=True
+    )
+    hybrid_age_s = setting(
+        number(1), 900.0, "hybrid: frames that wait for longer go to disk in any case", unit="s", init=True
+    )
+    max_bytes = setting(size(), 0, "frames that wait take no more; 0 = 1 GB on disk, 32 MB in memory", init=True)
+    max_age = setting(duration(), 0.0, "frames that wait for longer are dropped; 0 = never", unit="s", init=True)
+    min_free = setting(size(), 64 << 20, "bytes of the disk that are left free for others", init=True)
+    when_full = setting(
+        choice("oldest", "thin"),
+        "oldest",
+        "what goes when the buffer is full: the oldest frames, or every second one of many",
+        init=True,
+    )
+    keep = setting(
+        duration(), 0.0, "how long delivered frames are kept for the record, such as 90 d or ever; 0 = not", init=True
+    )
+    keep_bytes = setting(size(1 << 20), 4 << 30, "the record takes no more", init=True)
+    sql_url = setting(text(), "", "sql: the database, such as mysql://user:password@host/name", init=True, secret=True)
 
     def __init__(
         self,
@@ -124,25 +109,28 @@ class Reporter(Interfacer):
         buffer: Buffer | None = None,
     ) -> None:
         super().__init__(name, settings, world=world, nodes=nodes)
-        self.buffer = buffer or MemoryBuffer(self.buffer_size)
-        self.buffer.on_drop = self._count_drop
-        self.taken = self.buffer.frames
+        self.folder: ReporterFolder | None = None
+        self.dead_letters = DeadLetters()
+        self.taken = 0
         self.acknowledged = 0
         self.dropped: Counter[str] = Counter()
         self.dead = 0
-        self.dead_letters: deque[DeadLetter] = deque(maxlen=_DEAD_SHOWN)
         self.trouble = ""
         self.requests = 0
-        self._encoders = _Encoders(self.encoder)
+        self.held_up = ""
+        self.progress = Progress()
+        self._encoders = _Encoders(self._make_encoder)
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._stopping = False
         self._failures = 0
         self._next_post = 0.0
+        self._next_allowed = 0.0
         self._batch: Batch | None = None
-        self._refused_end = 0  # a batch that ended before this sequence number was refused: some frame in it is bad
-        self._refused_alone = 0  # frames at the head that were refused each by itself
-        self._refusal = ""
+        self._unsure = False  # the batch may have been taken already
+        self._size = BatchSize()
+        self._search = Search()
+        self.equip(buffer or MemoryBuffer(self.max_bytes or _MEMORY_BYTES))
 
     # For subclasses to fill in
 
@@ -157,35 +145,62 @@ class Reporter(Interfacer):
     async def deliver(self, batch: Batch) -> Outcome:
         """Send one batch and say what became of it. What it raises counts as RetryAfter."""
 
+    async def already_has(self, batch: Batch) -> int | None:
+        """How many of the batch's first records the target has taken, after an end that left it open.
+
+        None where that can't be told: then all of it is sent again.
+        """
+        return None
+
+    def read_back(self, record: str, time: float, notes: Mapping[str, Any]) -> Cargo | None:
+        """The cargo that `encoder` wrote as `record`; None when this class can't tell.
+
+        notes   by node id and by node name: {"node", "nodename", "names", "units"} as they were in force then
+        """
+        return None
+
     # What the hub calls
+
+    def equip(self, buffer: Buffer, folder: ReporterFolder | None = None) -> None:
+        """Owe what is in `buffer` from now on; `folder` is where people and tools reach this reporter."""
+        self.buffer = buffer
+        self.folder = folder
+        self.dead_letters = folder.dead_letters if folder else DeadLetters()
+        buffer.on_drop = self._count_drop
+        buffer.on_found = self._count_found
+        self.taken += buffer.frames
 
     def accept(self, cargos: list[Cargo]) -> None:
         """Take responsibility for these frames: encoded and buffered when it returns."""
-        encoders = self._encoders
-        self.taken += len(cargos)
-        try:
-            records = [encoders[cargo.layout](cargo) for cargo in cargos]
-            times = [cargo.time for cargo in cargos]
-        except (FrameError, TypeError, ValueError, OverflowError):
-            records, times = self._encode_one_by_one(cargos)
+        if not self.world.clock.trusted and any(cargo.device_time for cargo in cargos):
+            by_hub = [cargo for cargo in cargos if not cargo.device_time]
+            by_device = [cargo for cargo in cargos if cargo.device_time]
+            self._accept(by_hub, provisional=True)
+            self._accept(by_device, provisional=False)
+        else:
+            self._accept(cargos, provisional=not self.world.clock.trusted)
+
+    def take_in(self, times: list[float], records: list[str]) -> None:
+        """Take responsibility for frames that are encoded already."""
         if records:
-            text = "".join(records)
-            length = len(text) if text.isascii() else len(text.encode())
-            self.buffer.append(records, times, length)
-            if self.interval == 0 or self.buffer.frames >= self.batchsize or not self._next_post:
-                self._wake.set()
+            self.taken += len(records)
+            self._put(records, times)
 
     async def run_delivery(self) -> None:
         """Deliver what is owed, for as long as the hub runs; ends after `stop_delivery` when nothing more goes."""
-        while True:
-            await self._until_due()
-            if not self.buffer.frames or self._sending_paused:
-                return  # only a stop is due without frames
-            wait = await self._attempt()
-            if wait:
-                if self._stopping:
-                    return
-                await self._back_off(wait)
+        try:
+            while True:
+                await self._until_due()
+                if not self.buffer.frames or self._sending_paused:
+                    return  # only a stop is due without frames
+                wait = await self._attempt() if self._may_send() else _LOCK_S
+                if wait:
+                    if self._stopping:
+                        return
+                    await self._back_off(wait)
+        finally:
+            if self.folder is not None:
+                self.folder.unlock()
 
     def stop_delivery(self) -> None:
         """Send what is left without waiting for the interval, and end at the first failure."""
@@ -203,11 +218,38 @@ class Reporter(Interfacer):
         self._encoders.clear()
         self.hurry()
 
-    # How it is done
-
     @property
-    def _sending_paused(self) -> bool:
-        return self.pause in {"out", "all"}
+    def time_left(self) -> float | None:
+        """Seconds until the backlog is delivered, as things go; None when there is none, or no headway."""
+        return self.progress.time_left(self.buffer.frames)
+
+    # Taking
+
+    def _accept(self, cargos: list[Cargo], *, provisional: bool) -> None:
+        encoders = self._encoders
+        self.taken += len(cargos)
+        try:
+            records = [encoders[cargo.layout](cargo) for cargo in cargos]
+            times = [cargo.time for cargo in cargos]
+        except (FrameError, TypeError, ValueError, OverflowError):
+            records, times = self._encode_one_by_one(cargos)
+        if records:
+            self._put(records, times, provisional=provisional)
+
+    def _put(self, records: list[str], times: list[float], *, provisional: bool = False) -> None:
+        joined = "".join(records)
+        if "\n" in joined:  # would be two lines in a journal
+            records = [record.replace("\n", " ") for record in records]
+        length = len(joined) if joined.isascii() else len(joined.encode())
+        self.buffer.append(records, times, length, provisional=provisional)
+        if self.interval == 0 or self.buffer.frames >= self.batchsize or not self._next_post:
+            self._wake.set()
+
+    def _make_encoder(self, layout: Layout) -> Encoder:
+        if layout.names or layout.nodename:
+            note = {"node": layout.node, "nodename": layout.nodename, "names": layout.names, "units": layout.units}
+            self.buffer.describe(str(layout.node), note)
+        return self.encoder(layout)
 
     def _encode_one_by_one(self, cargos: list[Cargo]) -> tuple[list[str], list[float]]:
         records, times = [], []
@@ -228,27 +270,58 @@ class Reporter(Interfacer):
     def _count_drop(self, dropped: Dropped) -> None:
         self.dropped[dropped.reason] += dropped.frames
         self.log.warning(
-            "Dropped %d frames read from %.0f to %.0f: %s",
+            "Dropped %d frames read from %s to %s: %s",
             dropped.frames,
-            dropped.first_time,
-            dropped.last_time,
+            self.world.clock.text(dropped.first_time),
+            self.world.clock.text(dropped.last_time),
             dropped.reason,
             extra={"repeats": dropped.reason},
         )
 
+    def _count_found(self, frames: int) -> None:
+        self.taken += frames
+        self._wake.set()
+
+    # Sending
+
+    @property
+    def _sending_paused(self) -> bool:
+        if self.pause in {"out", "all"}:
+            self.held_up = "paused by its settings"
+        elif self.folder is not None and self.folder.is_paused:
+            self.held_up = "paused"
+        elif self.world.clock.holding and not self._stopping:
+            self.held_up = "waiting for the clock to be set"
+        else:
+            self.held_up = ""
+        return bool(self.held_up)
+
+    def _may_send(self) -> bool:
+        """Whether nobody else sends to this target: two at once would mix up the order."""
+        if self.folder is None or self.folder.lock():
+            return True
+        self.held_up = "waiting for a replay to end"
+        return False
+
     async def _until_due(self) -> None:
         while not self._stopping:
             self._wake.clear()
-            wait = self._next_post - self.world.monotonic()
+            wait = max(self._next_post, self._next_allowed) - self.world.monotonic()
             if self._sending_paused or not self.buffer.frames:
                 # The timer is off when it has run out with nothing to send: then the next frame sets the alarm.
                 if wait <= 0:
                     self._next_post = 0.0
                 await self._wait_for(self._wake, wait if wait > 0 else None)
-            elif wait <= 0 or self.buffer.frames >= self.batchsize or self._refused_end:
+            elif self._next_allowed > self.world.monotonic():
+                await self._wait_for(self._wake, self._next_allowed - self.world.monotonic())
+            elif wait <= 0 or self._search.under_way or self._has_backlog:
                 return
             else:
                 await self._wait_for(self._wake, wait)
+
+    @property
+    def _has_backlog(self) -> bool:
+        return self.buffer.frames >= self._size.limit(self.batchsize)
 
     async def _back_off(self, seconds: float) -> None:
         if not self._stopping:
@@ -264,89 +337,116 @@ class Reporter(Interfacer):
 
     async def _attempt(self) -> float:
         """One request. Returns how long to wait before the next one, 0 when there is no trouble."""
-        if self._batch is None:
-            self._batch = await self._next_batch()
-        batch = self._batch
-        if batch is None:  # the frames refused are all there is: nothing tells yet whose fault it is
-            return self._all_refused()
-        self.requests += 1
         self._hurry.clear()
-        try:
-            outcome = await self.deliver(batch)
-        except Exception as error:
-            self.log.debug("deliver raised", exc_info=True)
-            outcome = RetryAfter(f"{type(error).__name__}: {error}")
-        self._next_post = self.world.monotonic() + self.interval
+        if self._batch is None:
+            limit, skip = self._search.next(self.buffer.first, self._size.limit(self.batchsize))
+            self._batch = await self.buffer.fetch(limit, skip)
+        elif self._unsure and (count := await self._ask(self._batch)):
+            return self._settle_delivered(self._batch, count)
+        batch = self._batch
+        if batch is None:
+            # The frames refused are all there is, and nothing tells yet whose fault it is; or none can be had for now.
+            return self._all_refused() if self._search.under_way else _LOCK_S
+        self.requests += 1
+        started = self.world.monotonic()
+        outcome = await self._deliver(batch)
+        now = self.world.monotonic()
+        self._next_post = now + self.interval
+        if self.max_rate:
+            self._next_allowed = started + len(batch.records) / self.max_rate
         match outcome:
             case Delivered():
-                return await self._settle_delivered(batch, len(batch.records))
+                self._size.answered(now - started)
+                return await self._settle_found_well(batch, len(batch.records))
             case DeliveredUpTo(count) if count > 0:
-                return await self._settle_delivered(batch, count)
+                return await self._settle_found_well(batch, count)
             case DeliveredUpTo():
-                return self._settle_trouble("the target took nothing of the batch", None)
+                return self._settle_trouble(RetryAfter("the target took nothing of the batch"))
             case Rejected(reason):
-                return self._settle_rejected(batch, reason)
-            case RetryAfter(reason, seconds):
-                return self._settle_trouble(reason, seconds)
+                return await self._settle_rejected(batch, reason)
+            case RetryAfter():
+                return self._settle_trouble(outcome)
 
-    async def _next_batch(self) -> Batch | None:
-        """The next run of frames to send: a whole batch, or half of what hides a bad frame, or a probe behind it."""
-        hiding = self._refused_end - self.buffer.first
-        if hiding <= 0:
-            self._refused_end = self._refused_alone = 0
-            return await self.buffer.fetch(self.batchsize)
-        if hiding == 1 and not self._refused_alone:
-            self._refused_alone = 1
-        if self._refused_alone:
-            return await self.buffer.fetch(1, self._refused_alone)
-        return await self.buffer.fetch(hiding // 2)
+    async def _deliver(self, batch: Batch) -> Outcome:
+        try:
+            return await self.deliver(batch)
+        except Exception as error:
+            self.log.debug("deliver raised", exc_info=True)
+            return RetryAfter(f"{type(error).__name__}: {error}", ambiguous=True)
 
-    async def _settle_delivered(self, batch: Batch, count: int) -> float:
-        if self._refused_alone:
+    async def _ask(self, batch: Batch) -> int | None:
+        try:
+            return await self.already_has(batch)
+        except Exception:
+            self.log.debug("already_has raised", exc_info=True)
+            return None
+
+    async def _settle_found_well(self, batch: Batch, count: int) -> float:
+        if self._search.alone:
             # The target is well, then: what it refused before was bad.
             await self._bury(batch.first)
-            self._refused_end = self._refused_alone = 0
+            self._search.over()
+        return self._settle_delivered(batch, count)
+
+    def _settle_delivered(self, batch: Batch, count: int) -> float:
         self.acknowledged += self.buffer.remove(batch.first + count)
         self._batch = None
+        self._unsure = False
         self._failures = 0
+        self.buffer.failing = False
+        self.progress.note(self.world.monotonic(), self.taken, self.acknowledged)
         if self.trouble:
             self.trouble = ""
             self.log.info("Delivering again, %d frames waiting", self.buffer.frames)
         return 0.0
 
-    def _settle_rejected(self, batch: Batch, reason: str) -> float:
+    async def _settle_rejected(self, batch: Batch, reason: str) -> float:
         self._batch = None
-        self._refusal = reason
-        count = len(batch.records)
-        if not self._refused_alone:
-            self._refused_end = batch.end
-            self._refused_alone = 1 if count == 1 else 0
-            if count > 1:
-                self.log.info("A batch of %d frames is refused (%s): looking for the bad one", count, reason)
+        alone = self._search.alone
+        if len(batch.records) > 1 and (count := await self._ask(batch)) and count < len(batch.records):
+            # What stands before the bad frame has been taken: that spares the search.
+            self._settle_delivered(batch, count)
+            self._search.suspect(self.buffer.first, reason)
             return 0.0
-        self._refused_alone += 1
-        self._refused_end = batch.end
-        return self._all_refused() if self._refused_alone > _PROBES << min(self._failures, 6) else 0.0
+        self._search.refused(batch.first, batch.end, reason)
+        if alone:
+            return self._all_refused() if self._search.hopeless(self._failures) else 0.0
+        if len(batch.records) > 1:
+            self.log.info("A batch of %d frames is refused (%s): looking for the bad one", len(batch.records), reason)
+        return 0.0
 
     def _all_refused(self) -> float:
         # Frames that are all refused say more of the target than of themselves: none is given up.
-        self._refused_end = self._refused_alone = 0
-        return self._settle_trouble(f"every frame is refused ({self._refusal})", None)
+        self._search.over()
+        return self._settle_trouble(RetryAfter(f"every frame is refused ({self._search.reason})"))
 
-    def _settle_trouble(self, reason: str, seconds: float | None) -> float:
+    def _settle_trouble(self, outcome: RetryAfter) -> float:
         self._failures += 1
-        if reason != self.trouble:
-            self.trouble = reason
-            self.log.warning("Can't deliver: %s. %d frames are kept and sent later", reason, self.buffer.frames)
-        if seconds is not None:
-            return max(0.001, min(seconds, _LONGEST_OBEYED_S))
-        grown = min(self.retry_max, _FIRST_WAIT_S * 2.0 ** min(self._failures - 1, 30))
-        return grown * self.world.random.uniform(0.75, 1.0)
+        self._unsure = self._unsure or outcome.ambiguous
+        self.buffer.failing = True
+        if outcome.ambiguous or outcome.seconds is not None:
+            self._size.overburdened()
+            self._shorten_batch()
+        if outcome.reason != self.trouble:
+            self.trouble = outcome.reason
+            self.log.warning("Can't deliver: %s. %d frames are kept and sent later", outcome.reason, self.buffer.frames)
+        return retry_wait(self._failures, outcome.seconds, self.retry_max, self.world.random)
+
+    def _shorten_batch(self) -> None:
+        """What is sent again is sent unchanged, but less of it at a time where it was too much."""
+        limit = self._size.limit(self.batchsize)
+        if self._batch is not None and self._failures > 1 and len(self._batch.records) > limit:
+            self._batch = self._batch.head(limit)
 
     async def _bury(self, end: int) -> None:
         """Set aside every frame before sequence number `end`."""
         found = await self.buffer.fetch(end - self.buffer.first)
-        for record in found.records if found else ():
-            self.dead_letters.append(DeadLetter(record, self._refusal))
-            self.log.error("Refused for good, set aside: %s (%s)", record, self._refusal, extra={"repeats": "dead"})
+        for time, record in zip(found.times, found.records, strict=True) if found else ():
+            try:
+                self.dead_letters.add(time, record, self._search.reason, self.world.time())
+            except OSError as error:
+                self.log.warning("Can't keep a dead letter: %s", error, extra={"repeats": "deadletters"})
+            self.log.error(
+                "Refused for good, set aside: %s (%s)", record, self._search.reason, extra={"repeats": "dead"}
+            )
         self.dead += self.buffer.remove(end)

@@ -144,6 +144,24 @@ def size(low: int = 0) -> Kind[int]:
     return _Kind(f"a size in bytes, at least {low} (k, M, G may follow)", parse)
 
 
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31557600.0}
+
+
+def duration() -> Kind[float]:
+    """A length of time in seconds, with s, min, h, d, w or y after it if wanted; `ever` is without end."""
+
+    def parse(raw: Raw) -> float:
+        value = _one(raw).lower()
+        if value in {"ever", "forever", "for ever"}:
+            return float("inf")
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", value)
+        if not match:
+            raise ValueError(raw)
+        return float(match[1]) * _SECONDS[match[2]]
+
+    return _Kind("a length of time such as 30 s, 12 h, 90 d or ever", parse)
+
+
 def _check_range(value: float, low: float | None, high: float | None) -> None:
     if (low is not None and value < low) or (high is not None and value > high):
         raise ValueError(value)

@@ -28,6 +28,10 @@ class Batch:
         """The sequence number after the last one."""
         return self.first + len(self.records)
 
+    def head(self, count: int) -> Batch:
+        """The first `count` records."""
+        return Batch(self.first, self.records[:count], self.times[:count])
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
@@ -68,6 +72,11 @@ class Buffer(ABC):
     @abstractmethod
     def oldest_time(self) -> float | None:
         """About when the oldest frame that is owed was read, Unix seconds; None when nothing is owed."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether what is owed is still there after the process has ended."""
+        return False
 
     @property
     def trouble(self) -> str:

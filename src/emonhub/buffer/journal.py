@@ -124,7 +124,11 @@ class Journal(Store):
 
     def trim(self, cursor: int) -> list[Lost]:
         assert self._cursor is not None
-        if self._writing is not None and self._writing.segment.end <= cursor and self._writing.segment.size > _WORTH_SEALING:
+        if (
+            self._writing is not None
+            and self._writing.segment.end <= cursor
+            and self._writing.segment.size > _WORTH_SEALING
+        ):
             self._seal()
         done = [s for s in self._segments if s.end <= cursor and s.sealed]
         if self._segments and cursor > self._cursor.number:
@@ -150,7 +154,7 @@ class Journal(Store):
         self._loaded = None
 
     @property
-    def bytes(self) -> int:
+    def held(self) -> int:
         cursor = self._cursor.number if self._cursor is not None else 0
         return sum(segment.size for segment in self._owed(cursor))
 

@@ -87,5 +87,5 @@ class Store(ABC):
 
     @property
     @abstractmethod
-    def bytes(self) -> int:
-        """What the owed frames take."""
+    def held(self) -> int:
+        """What the owed frames take, in bytes."""

@@ -37,7 +37,7 @@ _SPILL_BYTES = 1 << 18
 """A front of this size is spilled at once: at high rates a whole write's worth comes together in no time."""
 
 _RECORD_SPILL_S = 900.0
-"""Delivered frames that are only kept for the record may wait so long to be written: a power cut costs nobody a frame."""
+"""Delivered frames that are only kept for the record may wait so long for the disk: a power cut costs nobody a frame."""
 
 
 _UNOPENED = 1 << 40
@@ -120,7 +120,7 @@ class StoredBuffer(Buffer):
             self._first, self._start = opened.first, opened.end
             self._stored_frames = opened.frames + sum(lost.frames for lost in opened.lost)
             self._stored_time = opened.oldest_time
-            self._stored_bytes = self.store.bytes
+            self._stored_bytes = self.store.held
             self._count_lost(opened.lost)
         for chunk, offset in left.chunks:
             self._take_back(chunk, offset)
@@ -147,6 +147,10 @@ class StoredBuffer(Buffer):
             return self._stored_time
         index = max(self._first, self._start) - self._start
         return self._times[index] if index < len(self._times) else None
+
+    @property
+    def durable(self) -> bool:
+        return not self._records or self._first >= self.end
 
     @property
     def trouble(self) -> str:
@@ -352,7 +356,7 @@ class StoredBuffer(Buffer):
             if not self._stored_frames:
                 self._stored_time = self._times[max(self._first, self._start) - self._start]
             self._stored_frames += owed
-        self._stored_bytes = self.store.bytes
+        self._stored_bytes = self.store.held
         while self._arrivals and self._arrivals[0][0] <= end:
             self._arrivals.popleft()
         self._forget_front(end)
@@ -362,7 +366,7 @@ class StoredBuffer(Buffer):
     async def _trim(self) -> None:
         self._trim_due = 0.0
         self._count_lost(await self._in_storage(self.store.trim, self._first + self._shift))
-        self._stored_bytes = self.store.bytes
+        self._stored_bytes = self.store.held
 
     async def _open_late(self) -> bool:
         """Open a store that could not be opened before. Returns whether it can be written to."""
@@ -387,7 +391,7 @@ class StoredBuffer(Buffer):
         if opened.frames:
             self._first = opened.first - self._shift
             self._stored_frames, self._stored_time = opened.frames, opened.oldest_time
-            self._stored_bytes = self.store.bytes
+            self._stored_bytes = self.store.held
             self.on_found(opened.frames)
 
     def _complain(self, error: OSError) -> None:

@@ -13,7 +13,7 @@ from emonhub.config.model import Configuration, HubConfig, Problem
 from emonhub.config.nodes import check_nodes
 from emonhub.config.parse import BIGGEST_FILE, parse
 from emonhub.config.watch import look
-from emonhub.settings import choice, declared, integer, setting, switch, text
+from emonhub.settings import choice, declared, integer, number, setting, switch, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,9 @@ class HubSettings:
     log_backup_count = setting(integer(0, 1000), 1, "old log files kept beside --logfile")
     log_max_bytes = setting(integer(0), 5_120_000, "size at which --logfile is rotated; 0 = never", unit="bytes")
     use_syslog = setting(switch(), False, "1 = log to the system log as well")
+    clock_wait = setting(
+        number(0), 300.0, "on boards without a clock: how long after their start nothing is sent until it is set", unit="s"
+    )
     state_dir = setting(text(), "", "where the hub keeps what must outlive it; empty = found automatically")
 
 

@@ -42,6 +42,7 @@ class HubConfig:
     """`[hub]`.
 
     state_dir   where the hub keeps what must outlive it; empty = found automatically
+    clock_wait  seconds after a start of the machine in which nothing is sent until the clock is set
     """
 
     loglevel: str = "INFO"
@@ -50,6 +51,7 @@ class HubConfig:
     log_max_bytes: int = 5_120_000
     use_syslog: bool = False
     state_dir: str = ""
+    clock_wait: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -402,7 +402,7 @@ def test_the_node_limit_costs_only_the_node_too_many() -> None:
             await until(lambda: not sender.buffer.frames)
             assert sender.acknowledged == 6
             assert sender.dead == 1
-            assert "NodeIds" in sender.dead_letters[0].reason
+            assert "NodeIds" in sender.dead_letters.all()[0].reason
 
     run_virtual(go)
 

@@ -1,0 +1,129 @@
+"""Which buffer a reporter gets, by its settings and by what the machine has; and the promise that comes with it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from emonhub.buffer.folder import ReporterFolder
+from emonhub.buffer.front import FrontFiles
+from emonhub.buffer.journal import Journal
+from emonhub.buffer.memory import MemoryBuffer
+from emonhub.buffer.stored import Policy, StoredBuffer
+from emonhub.state import memory_dir
+from emonhub.world import StorageThread
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from emonhub.buffer.base import Buffer
+    from emonhub.reporter import Reporter
+    from emonhub.world import World
+
+log = logging.getLogger("emonhub.buffer")
+
+_DISK_BYTES = 1 << 30
+_MEMORY_BYTES = 32 << 20
+
+# What makes a buffer another one: when one of these changes, frames move into a new buffer.
+_MAKE = ("buffer_mode", "sync_interval_s", "hybrid_age_s", "max_bytes", "max_age", "min_free", "when_full", "keep",
+         "keep_bytes", "sql_url")  # fmt: skip
+
+
+def traits(reporter: Reporter) -> tuple[object, ...]:
+    """What a reporter's settings say of its buffer."""
+    return (reporter.form, *(getattr(reporter, name) for name in _MAKE))
+
+
+async def open_buffer(reporter: Reporter, state: Path | None, world: World) -> tuple[Buffer, ReporterFolder | None]:
+    """The buffer, with what a former run has left in it, and the folder that goes with it."""
+    mode = mode_of(reporter, state)
+    if mode == "memory":
+        if reporter.buffer_mode not in {"memory", "auto"}:
+            log.error(
+                "'%s' keeps frames in memory only: there is no state directory that can be written", reporter.name
+            )
+        return MemoryBuffer(reporter.max_bytes or _MEMORY_BYTES), None
+    assert state is not None
+    try:
+        folder = ReporterFolder(state, reporter.name)
+        if not folder.own():
+            log.error(
+                "'%s' keeps frames in memory only: another emonHub uses %s; stop it, or give this one a state_dir of"
+                " its own in [hub]",
+                reporter.name,
+                folder.path,
+            )
+            return MemoryBuffer(reporter.max_bytes or _MEMORY_BYTES), None
+    except OSError as error:
+        log.error("'%s' keeps frames in memory only: %s", reporter.name, error)
+        return MemoryBuffer(reporter.max_bytes or _MEMORY_BYTES), None
+    buffer = _sql(reporter, world) if mode == "sql" else _journal(reporter, folder, mode, world)
+    await buffer.open()
+    return buffer, folder
+
+
+def mode_of(reporter: Reporter, state: Path | None) -> str:
+    """The mode that a reporter's buffer really has."""
+    if reporter.buffer_mode == "memory" or state is None:
+        return "memory"
+    return "journal" if reporter.buffer_mode == "auto" else reporter.buffer_mode
+
+
+def _journal(reporter: Reporter, folder: ReporterFolder, mode: str, world: World) -> StoredBuffer:
+    store = Journal(
+        world.disk,
+        folder.path,
+        reporter.name,
+        clock=world.clock,
+        form=reporter.form,
+        max_bytes=reporter.max_bytes or _DISK_BYTES,
+        max_age_s=reporter.max_age,
+        keep_s=reporter.keep,
+        keep_bytes=reporter.keep_bytes,
+        min_free=reporter.min_free,
+        thin=reporter.when_full == "thin",
+    )
+    front = None
+    if mode == "journal":
+        front = FrontFiles(memory_dir(folder.id) or folder.path / "front")
+    return StoredBuffer(store, _policy(reporter, mode), world=world, front=front, name=reporter.name)
+
+
+def _sql(reporter: Reporter, world: World) -> StoredBuffer:
+    from emonhub.buffer.sql import SqlStore  # noqa: PLC0415 - only who has a database pays for it
+
+    store = SqlStore(
+        reporter.sql_url,
+        reporter.name,
+        clock=world.clock,
+        form=reporter.form,
+        max_bytes=reporter.max_bytes or _DISK_BYTES,
+        max_age_s=reporter.max_age,
+        keep_s=reporter.keep,
+    )
+    thread = StorageThread(f"{reporter.name} sql")
+    return StoredBuffer(store, _policy(reporter, "sql"), world=world, thread=thread, name=reporter.name)
+
+
+def _policy(reporter: Reporter, mode: str) -> Policy:
+    sync_s = reporter.sync_interval_s
+    return Policy(sync_s, reporter.hybrid_age_s if mode == "hybrid" else sync_s, keep=bool(reporter.keep))
+
+
+async def replace_buffer(
+    old: Buffer, folder: ReporterFolder | None, reporter: Reporter, state: Path | None, world: World
+) -> tuple[Buffer, ReporterFolder | None]:
+    """The buffer that a reporter's settings ask for now, with all that is owed in the one it had."""
+    files = {"journal", "hybrid"}
+    if folder is not None:
+        folder.disown()
+    if isinstance(old, StoredBuffer) and isinstance(old.store, Journal) and mode_of(reporter, state) in files:
+        await old.close()  # its frames are in its files now, for the new one to find
+        return await open_buffer(reporter, state, world)
+    new, new_folder = await open_buffer(reporter, state, world)
+    while batch := await old.fetch(1000):
+        new.append(batch.records, batch.times, sum(map(len, batch.records)))
+        old.remove(batch.end)
+    await old.close()
+    return new, new_folder

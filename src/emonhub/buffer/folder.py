@@ -1,0 +1,158 @@
+"""A reporter's folder in the state directory: what outlives the hub, and what people and tools lay in it.
+
+<state>/buffer/<reporter>/
+    *.log, *.log.xz     the journal (see `segments`)
+    cursor              all before this number are done
+    id                  by which the files of the front are told from those of another state directory
+    paused              while it is there, nothing is sent
+    inbox/              frames to be taken in, a file of lines `<Unix seconds> <record>`
+    deadletters.jsonl   what the target refused for good
+    hub.lock            held by the hub that writes here
+    sending.lock        held by who sends to this target: that hub's reporter, or a replay
+    quarantine/         damaged files
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from emonhub.buffer.deadletters import DeadLetters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_UNSAFE = re.compile(r"[^\w.\-]")
+
+
+class ReporterFolder:
+    """One reporter's. Making one makes the folder. Raises OSError."""
+
+    def __init__(self, state: Path, reporter: str) -> None:
+        self.path = state / "buffer" / folder_name(reporter)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.dead_letters = DeadLetters(self.path / "deadletters.jsonl")
+        self._paused = self.path / "paused"
+        self._inbox = self.path / "inbox"
+        self._lock = -1
+        self._owned = -1
+        self._was_paused = self.paused
+
+    @property
+    def id(self) -> str:
+        """A word that belongs to this folder alone."""
+        path = self.path / "id"
+        try:
+            if found := path.read_text().strip():
+                return found
+        except FileNotFoundError:
+            pass
+        path.write_text(secrets.token_hex(8))
+        return path.read_text().strip()
+
+    @property
+    def paused(self) -> bool:
+        """Whether somebody has paused sending; survives restarts."""
+        return self._paused.exists()
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        if paused:
+            self._paused.touch()
+        else:
+            self._paused.unlink(missing_ok=True)
+
+    @property
+    def is_paused(self) -> bool:
+        """The same as it was when last looked at: asked often, and free of charge."""
+        return self._was_paused
+
+    def look(self) -> bool:
+        """See whether it is paused. Returns whether that has changed."""
+        paused = self.paused
+        changed, self._was_paused = paused != self._was_paused, paused
+        return changed
+
+    def lay_in(self, frames: list[tuple[float, str]]) -> None:
+        """Leave frames (time, record) for the reporter to take in; all of them or none."""
+        self._inbox.mkdir(mode=0o700, exist_ok=True)
+        temporary = self._inbox / f".{secrets.token_hex(8)}"
+        with temporary.open("w", encoding="utf-8") as file:
+            file.writelines(f"{time:.3f} {record}\n" for time, record in frames)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._inbox / f"{temporary.name[1:]}.txt")
+
+    def waiting(self) -> list[Path]:
+        """Files that were laid in."""
+        try:
+            return sorted(self._inbox.glob("*.txt"))
+        except OSError:
+            return []
+
+    @staticmethod
+    def read(path: Path) -> tuple[list[float], list[str]]:
+        """Times and records of a file that was laid in; lines that make no sense are left out."""
+        times, records = [], []
+        for line in path.read_text("utf-8", "replace").split("\n"):
+            time, _, record = line.partition(" ")
+            try:
+                times.append(float(time))
+            except ValueError:
+                continue
+            records.append(record)
+        return times, records
+
+    def own(self) -> bool:
+        """Become the one hub that writes here, for as long as the process lives. Returns whether that was free."""
+        if self._owned < 0:
+            self._owned = self._try_lock("hub.lock")
+        return self._owned >= 0
+
+    def disown(self) -> None:
+        """Let another hub write here."""
+        if self._owned >= 0:
+            os.close(self._owned)
+            self._owned = -1
+
+    def lock(self) -> bool:
+        """Become the one who sends to this target. Returns whether that was free."""
+        if self._lock < 0:
+            self._lock = self._try_lock("sending.lock")
+        return self._lock >= 0
+
+    def _try_lock(self, name: str) -> int:
+        """A descriptor that holds a lock, or -1 when another process holds it."""
+        descriptor = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return -1
+        return descriptor
+
+    def unlock(self) -> None:
+        """Let others send."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    @contextmanager
+    def sending(self) -> Iterator[bool]:
+        """Hold the lock for a while; gives whether it was free."""
+        got = self.lock()
+        try:
+            yield got
+        finally:
+            self.unlock()
+
+
+def folder_name(reporter: str) -> str:
+    """The name of a reporter's folder: its own, where that can be a file's name."""
+    safe = _UNSAFE.sub(lambda found: f"%{ord(found[0]):02x}", reporter)
+    return safe if safe not in {"", ".", ".."} else f"%{safe}"

@@ -1,0 +1,112 @@
+"""`emonhub demo`: a hub on a simulated house, with a live table of what it decodes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emonhub import logs
+from emonhub.cli import EXIT_FAILED
+from emonhub.config.load import load
+from emonhub.demo.nodes import NODES
+from emonhub.demo.sink import DemoEmoncms
+from emonhub.hub import Hub
+
+if TYPE_CHECKING:
+    from emonhub.cli.table import LastLines, Latest
+    from emonhub.nodes.definition import NodeDefinition
+
+_REDRAW_S = 0.5
+_PLAIN_S = 5.0
+"""Between two prints where the output is no terminal."""
+
+
+def main(*, seconds: float | None = None, speed: float = 60.0) -> int:
+    """Run the demo until it is told to stop. Returns the exit status."""
+    try:
+        import rich  # noqa: F401, PLC0415
+    except ImportError:
+        print("emonhub demo needs the library rich: pip install 'emonhub[table]'", file=sys.stderr)
+        return EXIT_FAILED
+    with tempfile.TemporaryDirectory(prefix="emonhub-demo-") as folder:
+        asyncio.run(_run(Path(folder), seconds, speed))
+    return 0
+
+
+async def _run(folder: Path, seconds: float | None, speed: float) -> None:
+    from emonhub.cli.table import LastLines, Latest  # noqa: PLC0415 - needs rich
+
+    emoncms = DemoEmoncms()
+    configuration_file = folder / "emonhub.conf"
+    configuration_file.write_text(_configuration(folder, await emoncms.start(), speed))
+    configuration = load(configuration_file)
+    logs.set_up(configuration.hub)
+    lines = LastLines()
+    lines.setFormatter(logs.Formatter())
+    root = logging.getLogger("emonhub")
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+    root.addHandler(lines)
+    hub = Hub(configuration_file, configuration)
+    latest = Latest()
+    hub.channels.subscribe("the table", ("ToEmonCMS",), latest)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, hub.stop)
+    if seconds is not None:
+        loop.call_later(seconds, hub.stop)
+    showing = asyncio.create_task(_show(hub, latest, lines, configuration_file, speed), name="show")
+    try:
+        await hub.run()
+    finally:
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
+        await emoncms.stop()
+    print(f"\n{emoncms.frames} frames were delivered to the demo's emoncms in {emoncms.requests} requests.")
+
+
+async def _show(hub: Hub, latest: Latest, lines: LastLines, file: Path, speed: float) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+
+    from emonhub.cli.table import render  # noqa: PLC0415
+
+    console = Console()
+    title = f"emonHub, a simulated house at {speed:g} times the speed of a real one. Ctrl-C ends it.\n{file}"
+    if not console.is_terminal:
+        while True:
+            await asyncio.sleep(_PLAIN_S)
+            console.print(render(hub, latest, lines, title))
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            live.update(render(hub, latest, lines, title), refresh=True)
+            await asyncio.sleep(_REDRAW_S)
+
+
+def _configuration(folder: Path, url: str, speed: float) -> str:
+    text = resources.files("emonhub.demo").joinpath("emonhub.conf").read_text("utf-8")
+    text = text.format(link=folder / "RFM2Pi", speed=speed, url=url, state=folder / "state")
+    return text + "".join(_node(node.definition) for node in NODES)
+
+
+def _node(definition: NodeDefinition) -> str:
+    rx = definition.rx
+    assert rx is not None
+    lines = [
+        f"[[{definition.id}]]",
+        f"    nodename = {definition.nodename}",
+        "    [[[rx]]]",
+        f"        names = {', '.join(rx.names)}",
+        f"        datacodes = {', '.join(rx.datacodes)}",
+        f"        scales = {', '.join(map(str, rx.scales))}",
+        f"        units = {', '.join(rx.units)}",
+    ]
+    if rx.whitening:
+        lines.append("        whitening = 1")
+    return "\n".join(lines) + "\n"

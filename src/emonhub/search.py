@@ -1,0 +1,64 @@
+"""The search for the frame that makes a target refuse a batch: by halves, until it stands alone.
+
+    refused [a b c d e f g h]  ->  a b c d?  taken  ->  e f?  refused  ->  e?  refused alone
+                               ->  is the target well? f alone: taken  ->  e is bad, and the rest goes on
+
+A frame is only given up when the target takes another one: where it refuses each, the fault is its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_PROBES = 4
+"""Frames that may be refused one by one before the target is suspected; doubles while nothing is delivered."""
+
+
+@dataclass(slots=True)
+class Search:
+    """Where the bad frame may be: from the oldest that is owed to before `end`.
+
+    alone   frames at the head that were refused each by itself
+    reason  what the target said last
+    """
+
+    end: int = 0
+    alone: int = 0
+    reason: str = ""
+
+    def next(self, first: int, limit: int) -> tuple[int, int]:
+        """(how many frames, behind how many) are to be tried next, where `first` is the oldest that is owed."""
+        hiding = self.end - first
+        if hiding <= 0:
+            self.end = self.alone = 0
+            return limit, 0
+        if hiding == 1 and not self.alone:
+            self.alone = 1
+        if self.alone:
+            return 1, self.alone
+        return min(limit, max(1, hiding // 2)), 0
+
+    @property
+    def under_way(self) -> bool:
+        return bool(self.end)
+
+    def refused(self, first: int, end: int, reason: str) -> None:
+        """The frames from `first` to before `end` were refused together."""
+        self.reason = reason
+        if self.alone:
+            self.alone += 1
+        elif end - first == 1:
+            self.alone = 1
+        self.end = end
+
+    def suspect(self, number: int, reason: str) -> None:
+        """The frame with this number is the bad one, by all that is known: it is the oldest that is owed."""
+        self.end, self.alone, self.reason = number + 1, 1, reason
+
+    def hopeless(self, failures: int) -> bool:
+        """Whether so many frames were refused one by one that the target must be at fault."""
+        return self.alone > _PROBES << min(failures, 6)
+
+    def over(self) -> None:
+        """Start afresh."""
+        self.end = self.alone = 0

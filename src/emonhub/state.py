@@ -1,0 +1,53 @@
+"""The state directory: where the hub keeps what must outlive it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SYSTEM = Path("/var/lib/emonhub")
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, which is checked to be ours
+
+
+def state_dir(configured: str, environ: Mapping[str, str]) -> Path | None:
+    """Where to keep state: as configured, as systemd says, /var/lib/emonhub, or the user's own; None where nothing
+    can be written. A configured one that can't be written is not replaced by another.
+    """
+    if configured:
+        return _usable(Path(configured).expanduser())
+    if given := environ.get("STATE_DIRECTORY"):
+        return _usable(Path(given.split(":")[0]))
+    home = environ.get("XDG_STATE_HOME") or (f"{environ['HOME']}/.local/state" if environ.get("HOME") else "")
+    return _usable(SYSTEM) or (_usable(Path(home) / "emonhub") if home else None)
+
+
+def memory_dir(word: str) -> Path | None:
+    """A folder in memory that outlives this process, but no restart of the machine; None where there is none.
+
+    In a container that memory goes with the process, so it would be no better than the process's own.
+    """
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or not MEMORY.is_dir():
+        return None
+    ours = MEMORY / f"emonhub-{os.getuid()}"
+    try:
+        ours.mkdir(mode=0o700, exist_ok=True)
+        found = ours.lstat()
+        if found.st_uid != os.getuid() or found.st_mode & 0o077 or ours.is_symlink():
+            return None
+        return _usable(ours / word)
+    except OSError:
+        return None
+
+
+def _usable(folder: Path) -> Path | None:
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return None

@@ -1,0 +1,19 @@
+"""What every test has: a state directory of its own, also for the processes that it starts."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def state_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where hubs that this test starts keep their buffers, unless their configuration says otherwise."""
+    path = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("STATE_DIRECTORY", os.fspath(path))
+    return path
