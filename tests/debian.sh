@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need from Debian's packages, when something is missing and can be installed.
-packages="socat"
+packages="socat mosquitto openssl"
+PATH="$PATH:/usr/sbin"
 missing=""
 for package in $packages; do
 	command -v "$package" >/dev/null 2>&1 || missing="$missing $package"

@@ -16,6 +16,9 @@ _BUILT_IN = {
     "EmonHubEmoncmsHTTPInterfacer": "emonhub.interfacers.emoncms.http",
     "EmonHubEmoncmsReporter": "emonhub.interfacers.emoncms.http",
     "EmoncmsHttpReporter": "emonhub.interfacers.emoncms.http",
+    "EmonHubMqttInterfacer": "emonhub.interfacers.core.mqtt.live",
+    "EmonHubMqttReporter": "emonhub.interfacers.core.mqtt.bulk",
+    "EmoncmsMqttReporter": "emonhub.interfacers.emoncms.mqtt",
     "EmonHubSimulatorInterfacer": "emonhub.demo.simulator",
 }
 
@@ -33,7 +36,6 @@ _NOT_YET = frozenset(
         "EmonHubMBUSInterfacer",
         "EmonHubMinimalModbusInterfacer",
         "EmonHubModbusRenogyInterfacer",
-        "EmonHubMqttInterfacer",
         "EmonHubOEMInterfacer",
         "EmonHubPacketGenInterfacer",
         "EmonHubPulseCounterInterfacer",

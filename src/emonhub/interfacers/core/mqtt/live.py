@@ -1,0 +1,115 @@
+"""MQTT, live: each reading as it comes, now or never; and control messages in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from emonhub import Cargo, NodeId, SettingError, integer, number, setting, switch, text
+from emonhub.interfacers.core.mqtt.base import MqttInterfacer
+from emonhub.interfacers.core.mqtt.control import Control
+from emonhub.interfacers.core.mqtt.formats import Bases, Formats
+from emonhub.interfacers.core.mqtt.session import Message, Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MAX_HELD = 1000
+"""Nodes whose newest reading is held while the broker is away."""
+
+
+class EmonHubMqttInterfacer(MqttInterfacer):
+    """Publishes readings live, in the formats that are switched on, and takes control messages for nodes.
+
+    While the broker is away the newest reading of each node is held, and sent on its return if it is fresh enough;
+    nothing else is. `dropped` counts what was not sent, by reason.
+
+    Control messages come on `<node_format_basetopic>tx/<node>/values`, as numbers with commas between, and by name on
+    `<node_format_basetopic>command/<node>`; they go on its pubchannels.
+    """
+
+    nodevar_format_enable = setting(switch(), False, "1 = a topic for each value")
+    nodevar_format_basetopic = setting(text(), "nodes/", "what these topics start with, mostly emon/")
+    node_format_enable = setting(switch(), True, "1 = a topic for each node, with all its values as a list")
+    node_format_basetopic = setting(text(), "emonhub/", "what these topics and those of control messages start with")
+    node_JSON_enable = setting(switch(), False, "1 = a topic for each node, with a JSON object")  # noqa: N815
+    node_JSON_basetopic = setting(text(), "emon/", "what these topics start with")  # noqa: N815
+    node_JSON_units = setting(switch(), False, "1 = with the units of the values")  # noqa: N815
+    qos = setting(integer(0, 2), 0, "quality of service that messages are published with")
+    retain = setting(switch(), False, "1 = the broker keeps the last value of each topic for those who come later")
+    stale_after = setting(number(0), 10.0, "age up to which a reading is still sent when the broker is back", unit="s")
+    ttl = setting(number(0.1), 60.0, "age from which a command is not carried out any more", unit="s")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._held: dict[NodeId, tuple[Cargo, float]] = {}
+        super().__init__(*args, **kwargs)
+        self._set_up()
+
+    def check(self) -> None:
+        super().check()
+        for name in ("nodevar_format_basetopic", "node_format_basetopic", "node_JSON_basetopic"):
+            if set(getattr(self, name)) & set("+#"):
+                raise SettingError(f"{name} can't have + or # in it: they are wildcards")
+
+    @property
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        return {name: Subscription() for name in self._control.filters} if self.pubchannels else {}
+
+    def settings_changed(self, changed: set[str]) -> None:
+        self._set_up()
+        if self.connection is not None:
+            self.connection.resubscribe(self)
+
+    def _set_up(self) -> None:
+        self._formats = Formats(
+            Bases(
+                self.nodevar_format_basetopic if self.nodevar_format_enable else None,
+                self.node_format_basetopic if self.node_format_enable else None,
+                self.node_JSON_basetopic if self.node_JSON_enable else None,
+                self.node_JSON_units,
+            )
+        )
+        self._control = Control(self.node_format_basetopic, self.nodes, self.ttl)
+
+    # Out
+
+    async def send(self, cargos: list[Cargo]) -> None:
+        for cargo in cargos:
+            if not self._send_one(cargo):
+                self._hold(cargo)
+
+    def _send_one(self, cargo: Cargo) -> bool:
+        qos, retain = self.qos, self.retain
+        return all(self.put(topic, payload, qos, retain=retain) for topic, payload in self._formats.messages(cargo))
+
+    def _hold(self, cargo: Cargo) -> None:
+        if self._held.pop(cargo.layout.node, None) is not None:
+            self.dropped["a newer one came"] += 1
+        elif len(self._held) >= _MAX_HELD:
+            del self._held[next(iter(self._held))]
+            self.dropped["too many nodes"] += 1
+        self._held[cargo.layout.node] = (cargo, self.world.monotonic())
+
+    def on_ready(self) -> None:
+        super().on_ready()
+        held, self._held = self._held, {}
+        now = self.world.monotonic()
+        for cargo, since in held.values():
+            if now - since > self.stale_after:
+                self.dropped["stale"] += 1
+            elif not self._send_one(cargo):
+                self._held[cargo.layout.node] = (cargo, since)
+
+    # In
+
+    def on_message(self, message: Message) -> None:
+        if self.refuse_overlong(message):
+            return
+        outcome = self._control.take(message, self.world.time())
+        if outcome.error is not None:
+            self.discard(outcome.error, message.payload)
+        if outcome.cargo is not None:
+            self.publish([outcome.cargo])
+        if outcome.result:
+            self.put(outcome.result_topic, outcome.result)
