@@ -169,11 +169,11 @@ def _check_range(value: float, low: float | None, high: float | None) -> None:
 
 def _range_rule(what: str, low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
-        return f"{what} from {low:g} to {high:g}"
+        return f"{what} from {low:.12g} to {high:.12g}"
     if low is not None:
-        return f"{what}, {low:g} or more"
+        return f"{what}, {low:.12g} or more"
     if high is not None:
-        return f"{what}, {high:g} or less"
+        return f"{what}, {high:.12g} or less"
     return what
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from emonhub.settings import Raw, Setting
 
 _LIKENESS = 0.7
-"""Of two names, from 0 to 1: two letters swapped in a short one are still found, unlike names are not."""
+"""Of two names, from 0 to 1: a letter that is wrong or missing is found, names that mean something else are not."""
 
 _MANY = 200
 """Problems from which on no similar names are looked for: it takes its time, and the file is hardly an emonhub.conf."""
@@ -136,7 +136,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if len(name) > _LONGEST_NAME:
         return ""
     by_form = {_form(word): word for word in known}
-    found = difflib.get_close_matches(_form(name), by_form, 1, _LIKENESS)
+    form = _form(name)
+    found = [known for known in by_form if sorted(known) == sorted(form)]  # letters in the wrong order, most often
+    found = found or difflib.get_close_matches(form, by_form, 1, _LIKENESS)
     return by_form[found[0]] if found else ""
 
 

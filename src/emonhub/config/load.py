@@ -31,7 +31,10 @@ class HubSettings:
     log_max_bytes = setting(integer(0), 5_120_000, "size at which --logfile is rotated; 0 = never", unit="bytes")
     use_syslog = setting(switch(), False, "1 = log to the system log as well")
     clock_wait = setting(
-        number(0), 300.0, "on boards without a clock: how long after their start nothing is sent until it is set", unit="s"
+        number(0),
+        300.0,
+        "on boards without a clock: how long after their start nothing is sent until it is set",
+        unit="s",
     )
     state_dir = setting(text(), "", "where the hub keeps what must outlive it; empty = found automatically")
 

@@ -107,4 +107,4 @@ def _from_file(name: str, folder: Path, files: set[Path]) -> str:
     except OSError as error:
         raise SettingError(f"the file {path} can't be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise SettingError(f"the file {path} has no text in it, or its path is none") from error
+        raise SettingError(f"the file {path} holds no text: is it the right one?") from error
