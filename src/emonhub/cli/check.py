@@ -102,7 +102,7 @@ def _print_settings(configuration: Configuration) -> None:
 
 
 def _print_interfacer(config: InterfacerConfig) -> None:
-    """Every setting in force, defaults included, as emonhub.conf has it; secrets masked."""
+    """Every setting in force as emonhub.conf has it, defaults as comments, secrets masked."""
     print(f"[[{config.name}]]\n    Type = {config.type}")
     if config.cls is None:
         return
@@ -114,8 +114,12 @@ def _print_interfacer(config: InterfacerConfig) -> None:
                 continue
             value = given.get(key, declaration.default)
             text = MASK if key in config.secrets and value else conceal(_text(value))
-            bad = "default: the value in the file is bad" if key in config.defaulted else "default"
-            print(f"        {key} = {text}" + ("" if key in given else f"    # {bad}"))
+            if key in given:
+                print(f"        {key} = {text}")
+            elif key in config.defaulted:
+                print(f"        # {key} = {text}    (default: the value in the file is bad)")
+            else:
+                print(f"        # {key} = {text}".rstrip())
         for key in given.keys() - declarations.keys():
             print(f"        [[[[{key}]]]]    # {_count(len(given[key]), 'entry', 'entries')}")
 
