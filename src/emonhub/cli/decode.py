@@ -11,12 +11,20 @@ from emonhub.cli.report import load_or_explain
 from emonhub.errors import FrameError
 from emonhub.nodes.datacodes import PLAIN, SIZES
 from emonhub.nodes.decoder import BYTE_OF_FIELD, compile_decoder, show
-from emonhub.nodes.definition import NodeDefinition
+from emonhub.nodes.definition import Codec, NodeDefinition
 from emonhub.nodes.templates import Template, templates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from emonhub.cargo import Value
+
+_LIKELY = {"V": (0, 500), "C": (-55, 125), "%": (0, 100), "Wh": (-1e8, 1e8), "p": (0, 1e9), "n": (0, 1e8)}
+"""What homes have, by unit. Outside of it, a frame has most likely been decoded by the wrong template."""
+
+_NO_SENSOR_C = 300
+"""What the firmwares of emonTx boards send for a temperature sensor that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,8 @@ def main(words: Sequence[str], path: Path | None = None) -> int:
     what = f"{len(frame.fields)} bytes" if packed else f"{len(frame.fields)} numbers, not all of them bytes"
     print(f"node {frame.node}: {what}" + (f", received at {frame.rssi} dBm" if frame.rssi else ""))
     good = _by_configuration(frame, definitions.get(frame.node), path or DEFAULT_FILE)
+    if frame.node not in definitions:
+        _as_unknown(frame)
     if packed:
         good = _by_templates(frame) or good
     return 0 if good else EXIT_FAILED
@@ -72,12 +82,23 @@ def _by_configuration(frame: _Frame, definition: NodeDefinition | None, path: Pa
     return _print_values(frame, definition)
 
 
+def _as_unknown(frame: _Frame) -> None:
+    """What a radio's interfacer makes of a node that nobody has described."""
+    try:
+        values = compile_decoder(frame.node, None, datacode="h").decode(frame.fields)
+    except FrameError as error:
+        print(f"An unknown node's frame has datacode h by default, which does not fit: {error}")
+        return
+    print(f"An unknown node's frame has datacode h by default: {' '.join(map(str, values))}")
+
+
 def _by_templates(frame: _Frame) -> bool:
     size = len(frame.fields)
     fitting = [template for template in templates() if template.rx.size == size]
+    fitting.sort(key=lambda template: not _is_usual(template, frame.node))
     print(f"\nTemplates for {size} bytes:" if fitting else f"\nNo template is for {size} bytes.")
     for template in fitting:
-        print(f"\n  {template.name}{_usual_nodes(template)}{', whitened' if template.rx.whitening else ''}")
+        print(f"\n  {template.name}{_usual_nodes(template, frame.node)}{', whitened' if template.rx.whitening else ''}")
         _print_values(frame, NodeDefinition(frame.node, rx=replace(template.rx)))
     others = sorted((t for t in templates() if t not in fitting), key=lambda t: t.rx.size or 0)
     print("\nThe others have another length:")
@@ -89,9 +110,14 @@ def _by_templates(frame: _Frame) -> bool:
     return bool(fitting)
 
 
-def _usual_nodes(template: Template) -> str:
+def _is_usual(template: Template, node: str) -> bool:
+    return node.isdecimal() and int(node) in template.nodeids
+
+
+def _usual_nodes(template: Template, node: str) -> str:
     ids = template.nodeids
-    return f" (usually node{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))})"
+    usually = f"node{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
+    return f" ({'' if _is_usual(template, node) else 'but '}usually {usually})"
 
 
 def _print_values(frame: _Frame, definition: NodeDefinition) -> bool:
@@ -103,24 +129,29 @@ def _print_values(frame: _Frame, definition: NodeDefinition) -> bool:
         return False
     layout = decoder.layout
     codes = _codes(definition, len(frame.fields))
-    width = max((len(layout.name_of(i)) for i in range(len(values))), default=0)
+    values = values[: len(codes)]  # without the count of missed frames: of one frame it says nothing
+    width = max(len(layout.name_of(i)) for i in range(len(values)))
     position = 0
-    for index, value in enumerate(values):
-        size = SIZES.get(codes[index], 0) if index < len(codes) else 0
-        raw = b" ".join(frame.fields[position : position + size]).decode() if size else ""
-        if index < len(codes) and codes[index] == PLAIN:
-            raw = show(frame.fields[index]).strip("'")
+    for index, (value, code) in enumerate(zip(values, codes, strict=True)):
+        size = SIZES.get(code, 1)
+        raw = b" ".join(show(field).strip("'").encode() for field in frame.fields[position : position + size]).decode()
         position += size
-        number = "no number" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-        print(f"    {raw:>16}  {layout.name_of(index):<{width}} = {number} {layout.unit_of(index)}".rstrip())
+        number = "no number" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
+        said = f"{layout.name_of(index):<{width}} = {number} {layout.unit_of(index)}".rstrip()
+        print(f"    {raw:>16}  {said}{_remark(value, layout.unit_of(index))}")
     return True
 
 
+def _remark(value: Value, unit: str) -> str:
+    low, high = _LIKELY.get(unit, (None, None))
+    if value is None or low is None or high is None or low <= value <= high:
+        return ""
+    return "  <- no sensor" if (unit, value) == ("C", _NO_SENSOR_C) else "  <- unlikely"
+
+
 def _codes(definition: NodeDefinition, fields: int) -> tuple[str, ...]:
-    rx = definition.rx
-    if rx is not None and rx.datacodes and rx.datacodes != (PLAIN,):
-        return rx.datacodes
-    code = (
-        rx.datacode if rx is not None and not rx.datacodes else PLAIN if rx is not None and rx.datacodes else ""
-    ) or "h"
+    rx = definition.rx or Codec()
+    if rx.packed_codes:
+        return rx.packed_codes
+    code = PLAIN if rx.datacodes else rx.datacode or "h"
     return (code,) * (fields // SIZES.get(code, 1))
