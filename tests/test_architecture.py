@@ -16,7 +16,7 @@ SRC = Path(emonhub.__file__).parent
 
 # From the ground up. A room imports from floors below its own, and from itself. A new room needs its place here.
 FLOORS: list[set[str]] = [
-    {"errors", "cargo", "clock"},
+    {"errors", "cargo", "clock", "state"},
     {"settings", "channel", "blocking", "outcome", "pacing"},
     {"nodes", "buffer"},
     {"world", "search"},

@@ -53,10 +53,11 @@ class Cargo:
     time    when it was read, Unix seconds; fixed at receipt or taken from the device, never restamped
     rssi    signal strength in dBm, 0 when there is none
     target  the node it is to be sent to, 0 for none
+    raw     the line or bytes that it was decoded from, where there is such a thing
     device_time  the time is the device's own: no change of this machine's clock concerns it
     """
 
-    __slots__ = ("device_time", "layout", "rssi", "target", "time", "values")
+    __slots__ = ("device_time", "layout", "raw", "rssi", "target", "time", "values")
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Cargo:
         target: NodeId = 0,
         *,
         device_time: bool = False,
+        raw: bytes = b"",
     ) -> None:
         self.layout = layout
         self.values = values
@@ -74,6 +76,7 @@ class Cargo:
         self.rssi = rssi
         self.target = target
         self.device_time = device_time
+        self.raw = raw
 
     def __repr__(self) -> str:
         return f"Cargo({self.layout.label}, {self.values}, time={self.time}, rssi={self.rssi}, target={self.target})"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from emonhub.buffer.base import Buffer
     from emonhub.buffer.folder import ReporterFolder
     from emonhub.config.model import Configuration, InterfacerConfig, Problem
-    from emonhub.interfacer import Interfacer
+    from emonhub.interfacer import Interfacer, Observer
 
 log = logging.getLogger("emonhub.hub")
 
@@ -105,6 +105,7 @@ class Hub:
         self._on_applied = on_applied
         self.state = state_dir(configuration.hub.state_dir, self.world.environ)
         self._owed: dict[str, Owed] = {}
+        self._observer: Observer | None = None
         self._watcher = Watcher(path)
         self._look = asyncio.Event()
         self._stop = asyncio.Event()
@@ -132,6 +133,12 @@ class Hub:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._shut_down()
+
+    def observe(self, observer: Observer | None) -> None:
+        """Let `observer` see what passes all interfacers from now on."""
+        self._observer = observer
+        for runner in self.runners.values():
+            runner.interfacer.observer = observer
 
     def stop(self) -> None:
         """Ask for the end."""
@@ -194,6 +201,7 @@ class Hub:
             return
         if isinstance(interfacer, Reporter):
             await self._equip(interfacer)
+        interfacer.observer = self._observer
         self.refused.pop(config.name, None)
         log.info("Creating %s '%s'", config.type, config.name)
         runner = self.runners[config.name] = Runner(config, interfacer, self.channels)

@@ -17,7 +17,7 @@ import asyncio
 import inspect
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from emonhub.blocking import ReadThread
 from emonhub.cargo import Cargo
@@ -37,6 +37,16 @@ _IDLE_S = 0.01
 """After an async read that found nothing: one that does not wait for its device must not take a whole core."""
 
 _DECODING = frozenset({"datacode", "scale", "nodeoffset", "nodelistonly"})
+
+
+class Observer(Protocol):
+    """Sees what passes an interfacer and changes nothing; called in the loop, so it is quick and never raises."""
+
+    def passed(self, interfacer: Interfacer, cargos: list[Cargo]) -> None:
+        """These were published."""
+
+    def discarded(self, interfacer: Interfacer, error: FrameError, raw: bytes | str) -> None:
+        """This could not be used."""
 
 
 class Interfacer:
@@ -82,6 +92,7 @@ class Interfacer:
         self.world = world or World()
         self.nodes = nodes or Nodes()
         self.log = logging.getLogger(LOGGER_PREFIX + name)
+        self.observer: Observer | None = None
         self.received = 0
         self.bad: Counter[str] = Counter()
         self.last_received: float | None = None
@@ -136,10 +147,14 @@ class Interfacer:
             for cargo in cargos:
                 self._log_frame(cargo)
         self._publish(self.pubchannels, cargos)
+        if self.observer is not None:
+            self.observer.passed(self, cargos)
 
     def discard(self, error: FrameError, raw: bytes | str = b"") -> None:
         """Count and log a frame that can't be used; everything else goes on."""
         self.bad[error.reason] += 1
+        if self.observer is not None:
+            self.observer.discarded(self, error, raw)
         shown = raw[:200] if isinstance(raw, str) else raw[:200].decode("utf-8", "backslashreplace")
         more = "…" if len(raw) > len(shown) else ""
         of = f" [{shown}{more}]" if shown else ""

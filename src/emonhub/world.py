@@ -6,10 +6,10 @@ import asyncio
 import os
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any
 
 from emonhub.buffer.disk import Disk
+from emonhub.buffer.thread import StorageThread
 from emonhub.clock import Clock
 from emonhub.errors import Unavailable
 
@@ -18,22 +18,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-
 _READ_LIMIT = 1 << 16
 """Bytes an asyncio stream holds back before it stops reading. Lines are bounded elsewhere, this only bounds memory."""
-
-
-class StorageThread:
-    """The one thread that waits for a disk or a database, so that the loop never does."""
-
-    def __init__(self, name: str = "storage") -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
-
-    async def run(self, call: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        """What `call` returns, from the thread; calls come in the order in which they were asked for."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
 
 
 class World:

@@ -10,8 +10,8 @@ from emonhub.buffer.front import FrontFiles
 from emonhub.buffer.journal import Journal
 from emonhub.buffer.memory import MemoryBuffer
 from emonhub.buffer.stored import Policy, StoredBuffer
+from emonhub.buffer.thread import StorageThread
 from emonhub.state import memory_dir
-from emonhub.world import StorageThread
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -59,7 +59,7 @@ class Disk:
 
     def rename(self, old: Path, new: Path) -> None:
         """Give a file another name, in place of any that had it."""
-        os.replace(old, new)  # noqa: PTH105 - the one place that touches files
+        os.replace(old, new)
 
     def remove(self, path: Path) -> None:
         """Delete a file; it may be gone already."""

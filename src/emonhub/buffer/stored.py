@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from emonhub.buffer.front import FrontFiles
-    from emonhub.world import StorageThread, World
+    from emonhub.buffer.thread import StorageThread
+    from emonhub.world import World
 
 log = logging.getLogger("emonhub.buffer")
 

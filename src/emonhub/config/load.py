@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from emonhub.config.channels import check_channels
 from emonhub.config.findings import Findings
 from emonhub.config.interfacers import check_interfacers
-from emonhub.config.model import Configuration, HubConfig, Problem
+from emonhub.config.model import Configuration, HubConfig, Problem, WebConfig
 from emonhub.config.nodes import check_nodes
 from emonhub.config.parse import BIGGEST_FILE, parse
 from emonhub.config.watch import look
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_TOP = ("hub", "interfacers", "nodes")
+_TOP = ("hub", "web", "interfacers", "nodes")
 
 
 class HubSettings:
@@ -39,6 +38,15 @@ class HubSettings:
     state_dir = setting(text(), "", "where the hub keeps what must outlive it; empty = found automatically")
 
 
+class WebSettings:
+    """The keys of `[web]`."""
+
+    bind = setting(text(), "127.0.0.1", "address that the page is served on; beyond this machine it needs a password")
+    port = setting(integer(0, 65535), 8080, "port of the page; 0 = no page")
+    password = setting(text(), "", "password of the page", secret=True)
+    token = setting(text(), "", "token with which programs use the API", secret=True)
+
+
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
     """Read and check the file. Raises ParseFailed or OSError when it can't be used at all."""
     looked = look(path)
@@ -46,13 +54,14 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
         parsed = parse(file.read(BIGGEST_FILE + 1))
     findings = Findings(parsed, path.parent, environ, list(parsed.problems))
     _check_top(findings)
-    hub = _check_hub(findings)
+    hub = HubConfig(**_check_keys(findings, "hub", HubSettings))
+    web = WebConfig(**_check_keys(findings, "web", WebSettings, references=True))
     on, off = check_interfacers(findings)
     nodes, bad_nodes = check_nodes(findings)
     check_channels(findings, on, off)
     findings.problems.sort(key=lambda problem: problem.line)
     sources = {path: looked} | {file: look(file) for file in findings.files}
-    return Configuration(path, hub, on, nodes, tuple(findings.problems), frozenset(bad_nodes), sources)
+    return Configuration(path, hub, on, nodes, tuple(findings.problems), frozenset(bad_nodes), sources, web)
 
 
 def describe_problem(problem: Problem, path: Path) -> str:
@@ -75,22 +84,22 @@ def _check_top(findings: Findings) -> None:
     for name, value in findings.parsed.values.items():
         if name == "reporters" and isinstance(value, dict):
             findings.warn((name,), "has no effect any more: reporters stand in [interfacers]", section=True)
-        elif name == "nodes" and not isinstance(value, dict):
-            findings.warn((name,), "is no section: write [nodes]")
+        elif name in {"nodes", "web"} and not isinstance(value, dict):
+            findings.warn((name,), f"is no section: write [{name}]")
         elif name not in _TOP and name != "DEFAULT":
             findings.unknown((name,), _TOP, section=isinstance(value, dict))
 
 
-def _check_hub(findings: Findings) -> HubConfig:
-    settings = declared(HubSettings)
-    assert settings.keys() == {field.name for field in fields(HubConfig)}
+def _check_keys(findings: Findings, section: str, declaring: type, *, references: bool = False) -> dict[str, Any]:
+    """The checked values of a section of plain keys, of those keys that stand in it and are good."""
+    settings = declared(declaring)
     values: dict[str, Any] = {}
-    for key, raw in findings.section(("hub",)).items():
-        where = ("hub", key)
+    for key, raw in findings.section((section,)).items():
+        where = (section, key)
         if isinstance(raw, dict) or key not in settings:
             findings.unknown(where, settings, section=isinstance(raw, dict))
             continue
-        checked = findings.check(where, raw, settings[key])
+        checked = findings.check(where, raw, settings[key], references=references)
         if checked.problem is None:
             values[key] = checked.value
-    return HubConfig(**values)
+    return values

@@ -55,6 +55,22 @@ class HubConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WebConfig:
+    """`[web]`: the page that the hub serves.
+
+    bind      address it listens on; beyond this machine only with a password
+    port      0 = no page
+    password  of the page
+    token     of programs that use the API
+    """
+
+    bind: str = "127.0.0.1"
+    port: int = 8080
+    password: str = ""
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class InterfacerConfig:
     """One `[[Name]]` of `[interfacers]`, checked against the settings that its class declares.
 
@@ -106,6 +122,7 @@ class Configuration:
     problems: tuple[Problem, ...] = field(default=())
     bad_nodes: frozenset[str] = frozenset()
     sources: Looks = field(default_factory=dict)
+    web: WebConfig = field(default_factory=WebConfig)
 
     @property
     def errors(self) -> list[Problem]:

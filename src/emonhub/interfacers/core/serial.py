@@ -75,7 +75,7 @@ class EmonHubSerialInterfacer(Interfacer):
                     raise FrameError("empty line", "the line is empty")
                 decoder = decoders[b"%d" % self.nodeoffset] if self.nodeoffset else decoders[fields.pop(0)]
                 values = decoder.decode(fields)
-                cargos.append(Cargo(decoder.layout, values, now))
+                cargos.append(Cargo(decoder.layout, values, now, raw=line))
             except FrameError as error:
                 if line.startswith(b"OK "):
                     error = FrameError(error.reason, "radio boards print this: use Type = EmonHubJeeInterfacer")

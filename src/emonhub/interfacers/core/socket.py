@@ -143,7 +143,7 @@ class EmonHubSocketInterfacer(Interfacer):
                 decoder = decoders[fields[0]]
                 del fields[0]
                 values = decoder.decode(fields)
-                cargos.append(Cargo(decoder.layout, values, now))
+                cargos.append(Cargo(decoder.layout, values, now, raw=line))
             except FrameError as error:
                 self._refuse(error, line)
             except IndexError:
@@ -166,7 +166,9 @@ class EmonHubSocketInterfacer(Interfacer):
                 decoder = self.decoders[fields.pop(0)]
                 target = self._target(fields.pop(0)) if self.targeted else 0
                 values = decoder.decode(fields)
-                cargos.append(Cargo(decoder.layout, values, time, target=target))
+                shown = b"" if key else line
+                cargo = Cargo(decoder.layout, values, time, target=target, device_time=self.timestamped, raw=shown)
+                cargos.append(cargo)
             except FrameError as error:
                 self._refuse(error, line)
         return cargos

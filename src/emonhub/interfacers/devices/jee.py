@@ -113,7 +113,7 @@ class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
                 decoder = decoders[fields[0]]
                 del fields[0]
                 values = decoder.decode(fields)
-                cargos.append(Cargo(decoder.layout, values, now, rssi))
+                cargos.append(Cargo(decoder.layout, values, now, rssi, raw=line))
             except (FrameError, IndexError) as error:
                 cut = error if isinstance(error, FrameError) else FrameError("too short", "no node id")
                 self.discard(cut, line)
