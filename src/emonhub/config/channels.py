@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emonhub.config.findings import nearest
 from emonhub.interfacer import Interfacer
 from emonhub.reporter import Reporter
 
@@ -46,12 +45,12 @@ def check_channels(findings: Findings, on: Mapping[str, InterfacerConfig], off: 
     for channel, writers in written.items():
         if channel not in read:
             readers = [c.name for c in off.values() if channel in c.runtime.get("subchannels", ())]
-            why = _why(channel, readers, read.keys() - written.keys())
+            why = _why(findings, channel, readers, read.keys() - written.keys())
             _warn(findings, writers, "pubchannels", f"writes to channel {channel}, which nobody reads{why}")
     for channel, readers_of in read.items():
         if channel not in named:
             writers_off = [c.name for c in off.values() if channel in c.runtime.get("pubchannels", ())]
-            why = _why(channel, writers_off, written.keys() - read.keys())
+            why = _why(findings, channel, writers_off, written.keys() - read.keys())
             _warn(findings, readers_of, "subchannels", f"reads channel {channel}, which nobody writes to{why}")
     for config in on.values():
         _check_ends(findings, config)
@@ -65,11 +64,11 @@ def _by_channel(pairs: Iterable[tuple[InterfacerConfig, Iterable[str]]]) -> dict
     return found
 
 
-def _why(channel: str, switched_off: list[str], others: Iterable[str]) -> str:
+def _why(findings: Findings, channel: str, switched_off: list[str], others: Iterable[str]) -> str:
     if switched_off:
         names = ", ".join(f"[[{name}]]" for name in switched_off)
         return f": {names} would, but is switched off (no Type)"
-    similar = nearest(channel, others)
+    similar = findings.similar(channel, others)
     return f": did you mean {similar}?" if similar else ""
 
 

@@ -117,9 +117,13 @@ class Findings:
             found = found.get(name) if isinstance(found, dict) else None
         return found if isinstance(found, dict) else {}
 
+    def similar(self, name: str, known: Iterable[str]) -> str:
+        """The known name that was most likely meant, or nothing."""
+        return nearest(name, known) if len(self.problems) < _MANY else ""
+
     def unknown(self, where: Where, known: Iterable[str], what: str = "", *, section: bool = False) -> None:
         """Warn of a key or section that nobody knows. Its value is not shown: it may be a misspelt password."""
-        similar = nearest(where[-1], known) if len(self.problems) < _MANY else ""
+        similar = self.similar(where[-1], known)
         meant = f": did you mean {similar}?" if similar else ": correct its name, or take it out"
         self.warn(where, f"{what or 'is not known'} and has no effect{meant}", section=section)
 
