@@ -142,7 +142,7 @@ def test_a_bad_address_never_falls_back_to_another(loaded: Load) -> None:
         ("qwertz = 5", "is no setting of EmonHubJeeInterfacer and has no effect: correct its name"),
         ("com_port = /dev/x", ("9: warning: [interfacers] [[A]] [[[runtimesettings]]] com_port: belongs in "
          "[[[init_settings]]]; it is taken all the same")),
-        ("basetopic = emonhub", "basetopic: has no effect any more: an old name"),
+        ("sendinterval = 10", "sendinterval: has no effect any more: it is called interval now"),
         ("[[[[meters]]]]\nx = 1", "9: warning: [interfacers] [[A]] [[[runtimesettings]]] [[[[meters]]]]: is not known"),
         ("[[[more]]]\nx = 1", "9: warning: [interfacers] [[A]] [[[more]]]: is not known and has no effect"),
         ("group = %(grop)s", "9: error: [interfacers] [[A]] [[[runtimesettings]]] group = %(grop)s: %(grop)s refers"),

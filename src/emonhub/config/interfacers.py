@@ -20,7 +20,8 @@ INIT = "init_settings"
 RUNTIME = "runtimesettings"
 
 NO_EFFECT = {
-    "basetopic": "an old name: set node_format_basetopic or nodevar_format_basetopic",
+    "basetopic": "it is called node_format_basetopic or nodevar_format_basetopic now",
+    "sendinterval": "it is called interval now",
     "sendstatus": "the module that it served is gone",
 }
 """Keys that files have from earlier days, and what became of them."""
