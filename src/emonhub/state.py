@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SYSTEM = Path("/var/lib/emonhub")
+_LONGEST_SOCKET_NAME = 108
+"""unix(7): sun_path has so many bytes, with the zero at the end."""
+
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, which is checked to be ours
 
 
@@ -24,6 +27,12 @@ def state_dir(configured: str, environ: Mapping[str, str]) -> Path | None:
         return _usable(Path(given.split(":")[0]))
     home = environ.get("XDG_STATE_HOME") or (f"{environ['HOME']}/.local/state" if environ.get("HOME") else "")
     return _usable(SYSTEM) or (_usable(Path(home) / "emonhub") if home else None)
+
+
+def socket_path(state: Path | None) -> Path | None:
+    """The Unix socket of the hub that keeps its state there; None without one, or where its name would be too long."""
+    path = state / "emonhub.sock" if state is not None else None
+    return path if path is not None and len(os.fsencode(path)) < _LONGEST_SOCKET_NAME else None
 
 
 def memory_dir(word: str) -> Path | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emonhub.config.model import Configuration
+    from emonhub.web.server import Server
 
 log = logging.getLogger("emonhub.hub")
 
@@ -50,7 +51,8 @@ def main(path: Path, logfile: str | None = None) -> int:
 
 
 async def _run(path: Path, configuration: Configuration, last_resort: threading.Timer) -> None:
-    hub = Hub(path, configuration)
+    page = _Page()
+    hub = Hub(path, configuration, on_applied=page.applied)
     loop = asyncio.get_running_loop()
     notifier = Notifier(os.environ)
 
@@ -73,12 +75,50 @@ async def _run(path: Path, configuration: Configuration, last_resort: threading.
         await asyncio.wait([started, running], return_when=asyncio.FIRST_COMPLETED)
         if started.done():
             notifier.notify("READY=1", f"STATUS=Running with {path}")
+            page.hub = hub
+            await page.serve()
         await running
     finally:
+        await page.stop()
         started.cancel()
         watchdog.cancel()
         if not last_resort.is_alive():
             last_resort.start()
+
+
+class _Page:
+    """The hub's page, where one is asked for: without it, none of what it needs is loaded."""
+
+    def __init__(self) -> None:
+        self.hub: Hub | None = None
+        self._server: Server | None = None
+        self._changing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def applied(self, configuration: Configuration) -> None:
+        """Another configuration is in force."""
+        if self.hub is not None and (self._server is not None or configuration.web.port):
+            task = asyncio.create_task(self.serve(), name="page")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def serve(self) -> None:
+        """Serve it as the configuration says now."""
+        async with self._changing:
+            if self._server is None and self.hub is not None and self.hub.configuration.web.port:
+                from emonhub.web.server import Server  # noqa: PLC0415
+
+                self._server = Server(self.hub)
+                await self._server.start()
+            elif self._server is not None:
+                await self._server.apply()
+
+    async def stop(self) -> None:
+        """Serve it no more."""
+        self.hub = None
+        async with self._changing:
+            if self._server is not None:
+                await self._server.stop()
 
 
 def _end_all_the_same() -> None:
