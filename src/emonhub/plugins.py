@@ -18,6 +18,7 @@ _BUILT_IN = {
     "EmoncmsHttpReporter": "emonhub.interfacers.emoncms.http",
     "EmonHubMqttInterfacer": "emonhub.interfacers.core.mqtt.live",
     "EmonHubMqttReporter": "emonhub.interfacers.core.mqtt.bulk",
+    "EmonHubMqttSubscriberInterfacer": "emonhub.interfacers.core.mqtt.subscriber",
     "EmoncmsMqttReporter": "emonhub.interfacers.emoncms.mqtt",
     "EmonHubSimulatorInterfacer": "emonhub.demo.simulator",
 }

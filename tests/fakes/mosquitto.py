@@ -157,9 +157,8 @@ class Listener:
         await asyncio.to_thread(self._client.loop_stop)
 
     async def until_subscribed(self) -> None:
-        """Wait until it hears; also after `resubscribing`."""
-        if self._filters:
-            assert await asyncio.to_thread(self._subscribed.wait, STARTS_WITHIN_S)
+        """Wait until it is connected and hears what it wants to."""
+        assert await asyncio.to_thread(self._subscribed.wait, STARTS_WITHIN_S)
 
     def publish(self, topic: str, payload: str | bytes, qos: int = 1, *, retain: bool = False) -> Any:
         """Send a message; the answer has wait_for_publish."""
@@ -189,6 +188,8 @@ class Listener:
         self._subscribed.clear()
         if self._filters:
             client.subscribe(self._filters)
+        else:
+            self._subscribed.set()
 
     def _on_message(self, client: Client, userdata: Any, message: Any) -> None:
         self._loop.call_soon_threadsafe(self._note, message.topic, message.payload, bool(message.retain))

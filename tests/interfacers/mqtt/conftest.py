@@ -44,6 +44,7 @@ class House:
         self.channels = Channels()
         self.out = Kept()
         self.channels.subscribe("test", ("fromMQTT",), self.out)
+        self.runners: dict[str, Runner] = {}
         self._stack = AsyncExitStack()
 
     def add(self, cls: type[Interfacer], name: str = "MQTT", **settings: Any) -> Runner:
@@ -52,6 +53,7 @@ class House:
         interfacer = cls(name, settings, world=self.world, nodes=self.nodes)
         config = InterfacerConfig(name, cls.__name__, 0, cls, {}, settings)
         runner = Runner(config, interfacer, self.channels)
+        self.runners[name] = runner
         runner.start()
         self._stack.push_async_callback(runner.stop, 1.0)
         return runner
