@@ -10,10 +10,14 @@ import asyncio
 import os
 import tty
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from emonhub import Interfacer, SettingError, Unavailable, integer, number, setting, text
 from emonhub.demo.board import RadioBoard
 from emonhub.demo.nodes import SimulatedNodes
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
 
 _STEP_S = 0.1
 """Real seconds between two looks at which nodes are due."""
@@ -53,7 +57,10 @@ class EmonHubSimulatorInterfacer(Interfacer):
         self._nodes = SimulatedNodes(self.seed)
         asyncio.get_running_loop().add_reader(self._master, self._take_commands)
 
-    async def run(self) -> None:
+    def jobs(self) -> Iterable[Coroutine[Any, Any, None]]:
+        return (self._play(),)
+
+    async def _play(self) -> None:
         """Print what is due, for ever."""
         house_time = self.start_hour * 3600
         last = self.world.monotonic()

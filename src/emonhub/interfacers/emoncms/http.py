@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
@@ -21,9 +22,7 @@ from emonhub import (
     Cargo,
     Delivered,
     Encoder,
-    FrameError,
     Layout,
-    NodeId,
     Outcome,
     Rejected,
     RetryAfter,
@@ -33,18 +32,14 @@ from emonhub import (
 )
 from emonhub.interfacers.core.http import HttpReporter, Request
 from emonhub.interfacers.emoncms.progress import frames_of, inputs_from, processed
+from emonhub.interfacers.emoncms.records import Reader, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping
+    from typing import Any
 
 _SAFE_IN_FORM = '[]{},:"'
 """Beside letters, digits and `_.-~`, what PHP reads from a form body as it is. A `+` would become a blank."""
-
-_STRIPPED = re.compile(r"[^\w\-.\s]")
-"""What emoncms takes out of node and input names."""
-
-_ESCAPED = re.compile(r"[\x00-\x1f]")
-"""What JSON would write with a backslash. emoncms takes backslashes out of forms."""
 
 _TRIES_OF_A_CRASH = 4
 """A crash without a word (HTTP 500) may be the server's fault or a frame's: after this many a frame is looked for."""
@@ -61,9 +56,11 @@ _INPUTS_READ = 8 << 20
 class EmonHubEmoncmsHTTPInterfacer(HttpReporter):
     """Sends frames to emoncms in bulk requests, and keeps each until emoncms has said `ok` to it."""
 
+    form = "emoncms"
+
     url = HttpReporter.url.but("https://emoncms.org", "address of emoncms, without /input")
     apikey = setting(
-        matching(r"|\S{32}|[xX]{4}\S*", "the 32 characters of an emoncms write key, or empty for none yet"),
+        matching(r"|\S{32}|[xX]{4}.*", "the 32 characters of an emoncms write key, or empty for none yet"),
         "",
         "write key of the emoncms account",
         secret=True,
@@ -80,6 +77,10 @@ class EmonHubEmoncmsHTTPInterfacer(HttpReporter):
     sendstatus = setting(switch(), False, "accepted, has no effect: the myip module is gone")
 
     _crashes = 0
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader()
 
     @property
     def _has_key(self) -> bool:
@@ -111,7 +112,10 @@ class EmonHubEmoncmsHTTPInterfacer(HttpReporter):
                 extra={"repeats": layout.label},
             )
 
-        return _Writer(_node_text(node), names, odd).write
+        return Writer(node, names, odd).write
+
+    def read_back(self, record: str, time: float, notes: Mapping[str, Any]) -> Cargo | None:
+        return self._reader.read(record, time, notes)
 
     def request(self, batch: Batch) -> Request:
         text = _join(batch).encode()
@@ -213,68 +217,3 @@ def _judge_body(answer: str) -> Outcome:
 def _plain(page: str) -> str:
     text = " ".join(re.sub(r"<[^>]*>", " ", page).split())
     return text[:120] + ("…" if len(text) > 120 else "")
-
-
-def _node_text(node: NodeId) -> str:
-    return str(node) if isinstance(node, int) else _quoted(node, "0")
-
-
-def _quoted(name: str, unnamed: str) -> str:
-    """A name as JSON, without what emoncms would take out of it, and with nothing that a form would spoil."""
-    clean = _ESCAPED.sub(" ", _STRIPPED.sub("", name))
-    return json.dumps(clean if clean.strip() else unnamed, ensure_ascii=False)
-
-
-class _Writer:
-    """Writes the frames of one layout.
-
-    All that does not change from frame to frame is in a format text, one for each number of values, made once.
-    `odd` is told of a number of values that the names don't fit.
-    """
-
-    def __init__(self, node: str, names: tuple[str, ...], odd: Callable[[int], None]) -> None:
-        self._node = node
-        self._names = [_quoted(name, str(i)) for i, name in enumerate(names, 1)]
-        self._odd = odd
-        self._formats: dict[tuple[int, bool], str] = {}
-
-    def write(self, cargo: Cargo) -> str:
-        """One frame, from behind its time on."""
-        values = cargo.values
-        if None in values:
-            return self._with_gaps(cargo)
-        rssi = cargo.rssi
-        key = (len(values), rssi != 0)
-        format_ = self._formats.get(key) or self._format(key)
-        return format_ % (*values, rssi) if rssi else format_ % values
-
-    def _named(self, count: int) -> bool:
-        if self._names and len(self._names) != count:
-            self._odd(count)
-        return bool(self._names) and len(self._names) == count
-
-    def _format(self, key: tuple[int, bool]) -> str:
-        count, with_rssi = key
-        if not count:
-            raise FrameError("no value", "the frame has no values")
-        parts = ["%s"] * count + ["%d"] * with_rssi
-        node = self._node.replace("%", "%%")
-        if self._named(count):
-            names = [name.replace("%", "%%") for name in (*self._names, '"rssi"')]
-            text = f"{node},{{{','.join(map('{}:{}'.format, names, parts))}}}"
-        else:
-            text = f"{node},{','.join(parts)}"
-        self._formats[key] = text
-        return text
-
-    def _with_gaps(self, cargo: Cargo) -> str:
-        """A frame in which some value is missing: emoncms takes null for 0, so the value is left out by name."""
-        count = len(cargo.values)
-        named = self._named(count)
-        names: Sequence[str] = self._names if named else [f'"{i}"' for i in range(1, count + 1)]
-        pairs = [f"{n}:{v}" for n, v in zip(names, cargo.values, strict=True) if v is not None]
-        if not pairs:
-            raise FrameError("no value", "no value in the frame is a number")
-        if cargo.rssi:
-            pairs.append(f'"rssi":{cargo.rssi}' if named else f'"{count + 1}":{cargo.rssi}')
-        return f"{self._node},{{{','.join(pairs)}}}"
