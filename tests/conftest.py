@@ -6,9 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# A machine that is busy with other things is slow: that says nothing of what is tested.
+settings.register_profile("emonhub", deadline=None)
+settings.load_profile("emonhub")
 
 
 @pytest.fixture(autouse=True)

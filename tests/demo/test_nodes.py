@@ -110,7 +110,7 @@ def test_the_hub_counts_what_was_lost_in_the_air(name: str, day: list[Frame]) ->
         counts.append(values["MSG"])
         missed.append(values["missed"])
     assert all(isinstance(count, int) for count in counts)
-    lost = set(range(1, max(count or 0 for count in counts) + 1)) - set(counts)
+    lost = set(range(1, int(max(count or 0 for count in counts)) + 1)) - set(counts)
     assert len(counts) == len(set(counts))
     assert 0.002 < len(lost) / len(counts) < 0.01
     assert missed[-1] in {len(lost), len(lost) - 1}  # a first frame that is lost is not missed
