@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 from async_solipsism import EventLoop
+from async_solipsism.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -46,5 +47,18 @@ def run_virtual(coro_fn: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     Waiting for something that nothing will ever do fails at once with async_solipsism.SleepForeverError.
     """
-    with asyncio.Runner(loop_factory=EventLoop) as runner:
+    with asyncio.Runner(loop_factory=_loop) as runner:
         return runner.run(coro_fn())
+
+
+class _Clock(Clock):  # type: ignore[misc] # the library has no types
+    """As in life, every wait takes some time: one shorter than a tick would come round again and again for ever."""
+
+    def advance(self, delta: float) -> None:
+        super().advance(max(delta, self.resolution))
+
+
+def _loop() -> EventLoop:
+    loop = EventLoop()
+    loop._selector.clock = loop._EventLoop__clock = _Clock()
+    return loop

@@ -420,7 +420,7 @@ def test_nothing_secret_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
     async def go() -> str:
         async with FakeEmoncms() as server, delivering(server, retry_max=1.0) as sender:
-            server.script([faults.unauthorised(), faults.Close(), faults.server_error(), faults.html_ok()])
+            server.script([faults.unauthorised(), faults.Close(0), faults.server_error(), faults.html_ok()])
             sender.accept([frame()])
             await until(lambda: server.stored == 1 and not sender.buffer.frames)
             return server.write_key
