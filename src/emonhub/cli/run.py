@@ -79,11 +79,11 @@ async def _run(path: Path, configuration: Configuration, last_resort: threading.
             await page.serve()
         await running
     finally:
-        await page.stop()
-        started.cancel()
-        watchdog.cancel()
         if not last_resort.is_alive():
             last_resort.start()
+        started.cancel()
+        watchdog.cancel()
+        await page.stop()
 
 
 class _Page:
@@ -103,15 +103,21 @@ class _Page:
             task.add_done_callback(self._tasks.discard)
 
     async def serve(self) -> None:
-        """Serve it as the configuration says now."""
-        async with self._changing:
-            if self._server is None and self.hub is not None and self.hub.configuration.web.port:
-                from emonhub.web.server import Server  # noqa: PLC0415
+        """Serve it as the configuration says now. What goes wrong with it costs the page only."""
+        try:
+            async with self._changing:
+                await self._serve()
+        except Exception:  # a boundary: the hub goes on without its page
+            log.exception("The page can't be served")
 
-                self._server = Server(self.hub)
-                await self._server.start()
-            elif self._server is not None:
-                await self._server.apply()
+    async def _serve(self) -> None:
+        if self._server is None and self.hub is not None and self.hub.configuration.web.port:
+            from emonhub.web.server import Server  # noqa: PLC0415
+
+            self._server = Server(self.hub)
+            await self._server.start()
+        elif self._server is not None:
+            await self._server.apply()
 
     async def stop(self) -> None:
         """Serve it no more."""
