@@ -190,6 +190,23 @@ def test_level_and_rotation_follow_the_configuration(file: Path) -> None:
     assert sorted(path.name for path in file.parent.iterdir()) == ["emonhub.log", "emonhub.log.1", "emonhub.log.2"]
 
 
+def test_a_log_file_that_somebody_moves_away_is_begun_anew(file: Path) -> None:
+    log.warning("one")
+    file.rename(file.with_suffix(".1"))
+    log.error("two")
+    file.unlink()
+    log.critical("three")
+    assert lines(file.with_suffix(".1")) == ["WARNING  RFM2Pi     one"]
+    assert lines(file) == ["CRITICAL RFM2Pi     three"]
+
+
+def test_a_full_disk_costs_lines_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up(HubConfig(), "/dev/full")
+    log.warning("one")
+    log.error("two")
+    assert "Logging error" not in capsys.readouterr().err
+
+
 def test_debug_of_one_interfacer_is_for_the_asking(file: Path) -> None:
     logs.apply(HubConfig(loglevel="WARNING"))
     one = logging.getLogger("emonhub.interfacer.USB0")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import configparser
 import os
 import socket
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from emonhub.cli import _parser, run
+from emonhub.hub import DRAIN_S, READERS_END_S
 from emonhub.systemd import Notifier
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -51,6 +51,19 @@ async def test_feeds_the_watchdog_at_half_its_time(tmp_path: Path) -> None:
         task.cancel()
     assert beats == [b"WATCHDOG=1"] * 3
     assert Notifier(environ)._period == 0.05
+
+
+def test_the_unit_file_gives_the_hub_the_time_it_needs() -> None:
+    unit = configparser.ConfigParser(strict=True, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign] # keys as they stand
+    unit.read_string((Path(__file__).parents[1] / "packaging" / "emonhub.service").read_text())
+    service = unit["Service"]
+    assert service["Type"] == "notify"
+    assert int(service["TimeoutStopSec"]) > run._HARD_STOP_S > READERS_END_S + DRAIN_S
+    assert int(service["WatchdogSec"]) >= 10
+    program, *arguments = service["ExecStart"].split()
+    assert program.endswith("/emonhub")
+    assert _parser().parse_args(arguments).file == Path("/etc/emonhub/emonhub.conf")
 
 
 @pytest.mark.parametrize("environ", [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "x"},

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import re
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from emonhub.config.model import MASK
 from emonhub.interfacer import LOGGER_PREFIX
@@ -159,8 +161,30 @@ class _Fan(logging.Handler):
 
     def close(self) -> None:
         for handler in self.handlers:
-            handler.close()
+            with suppress(OSError):  # what it holds back can't be written
+                handler.close()
         super().close()
+
+
+class _File(logging.handlers.RotatingFileHandler):
+    """A log file with rotation of its own, which also follows when somebody else (logrotate) moves the file away."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.stream is not None and not self._is_ours(self.stream):
+            with suppress(OSError):
+                self.stream.close()
+            self.stream = None  # opened anew for this line
+        super().emit(record)
+
+    def _is_ours(self, stream: IO[str]) -> bool:
+        try:
+            there, ours = os.stat(self.baseFilename), os.fstat(stream.fileno())
+        except OSError:
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """A line that can't be written, as on a full disk, is lost, and costs nothing else."""
 
 
 def set_up(hub: HubConfig, logfile: str | None = None) -> None:
@@ -171,7 +195,7 @@ def set_up(hub: HubConfig, logfile: str | None = None) -> None:
     """
     handler: logging.Handler = logging.StreamHandler()
     if logfile is not None:
-        handler = logging.handlers.RotatingFileHandler(logfile, encoding="utf-8", errors="backslashreplace")
+        handler = _File(logfile, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(Formatter())
     handlers = [handler]
     if hub.use_syslog:
