@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emonhub import __version__
+from emonhub.cli import keeping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ EXIT_BAD_FILE = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0 good, 1 failed, 2 a file or an option that can't be used."""
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(keeping.joined(sys.argv[1:] if argv is None else argv))
     try:
         return _dispatch(parser, arguments)
     except BrokenPipeError:
@@ -54,6 +55,8 @@ def _dispatch(parser: argparse.ArgumentParser, arguments: argparse.Namespace) ->
         from emonhub.cli import demo  # noqa: PLC0415
 
         return demo.main(seconds=arguments.seconds, speed=arguments.speed)
+    if command in keeping.COMMANDS:
+        return keeping.dispatch(arguments)
     path = arguments.config_file
     if command == "run":
         path = arguments.file or path
@@ -118,4 +121,5 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="seconds of the house in one of ours (default 60)",
     )
+    keeping.add_parsers(commands)
     return parser
