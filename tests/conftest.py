@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from emonhub import state
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # A machine that is busy with other things is slow: that says nothing of what is tested.
@@ -17,8 +21,10 @@ settings.load_profile("emonhub")
 
 
 @pytest.fixture(autouse=True)
-def state_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def state_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where hubs that this test starts keep their buffers, unless their configuration says otherwise."""
     path = tmp_path_factory.mktemp("state")
     monkeypatch.setenv("STATE_DIRECTORY", os.fspath(path))
-    return path
+    yield path
+    for word in path.glob("buffer/*/id"):  # what a hub that was killed has left in memory
+        shutil.rmtree(state.MEMORY / f"emonhub-{os.getuid()}" / word.read_text(), ignore_errors=True)

@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from emonhub import logs
-from emonhub.buffer.choose import open_buffer, replace_buffer, traits
 from emonhub.channel import Channels
 from emonhub.config.load import describe_problem, load
 from emonhub.config.parse import ParseFailed
 from emonhub.config.watch import Watcher
 from emonhub.errors import SettingError
+from emonhub.keeper import Keeper, Pen
 from emonhub.nodes.table import Nodes
 from emonhub.reporter import Reporter
-from emonhub.state import state_dir
 from emonhub.supervisor import Runner, State
 from emonhub.world import World
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from emonhub.buffer.base import Buffer
-    from emonhub.buffer.folder import ReporterFolder
     from emonhub.config.model import Configuration, InterfacerConfig, Problem
     from emonhub.interfacer import Interfacer, Observer
 
@@ -72,15 +69,6 @@ def build(
     return config.cls(config.name, config.settings, world=world, nodes=nodes)
 
 
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """What is owed under a reporter's name: its buffer outlives restarts and edits of the reporter."""
-
-    buffer: Buffer
-    folder: ReporterFolder | None
-    traits: tuple[object, ...]
-
-
 class Hub:
     """A running hub."""
 
@@ -103,8 +91,7 @@ class Hub:
         self.reload_problem = ""
         self._load = load
         self._on_applied = on_applied
-        self.state = state_dir(configuration.hub.state_dir, self.world.environ)
-        self._owed: dict[str, Owed] = {}
+        self.keeper = Keeper(configuration.hub, self.world)
         self._observer: Observer | None = None
         self._watcher = Watcher(path)
         self._look = asyncio.Event()
@@ -116,10 +103,7 @@ class Hub:
         """Run until `stop` is called, then drain and end."""
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._stop.wait(), name="wait for the stop")]
         try:
-            if self.state is not None:
-                self.world.clock.remember(self.state / "clocks.json")
-            self.world.clock.wait_s = self.configuration.hub.clock_wait
-            self.world.clock.on_change(self._correct)
+            self.world.clock.on_change(self._clock_stepped)
             await self.apply(self.configuration)
             self.started.set()
             tasks.append(asyncio.create_task(self._tend(), name="tend the buffers"))
@@ -177,46 +161,44 @@ class Hub:
         logs.hide(_secrets(configuration))
         self.nodes.replace(configuration.nodes, autoconf=configuration.hub.autoconf)
         wanted = configuration.interfacers
-        replaced = [
-            name
-            for name, runner in self.runners.items()
-            if name not in wanted or _must_restart(runner.config, wanted[name])
-        ]
-        await asyncio.gather(*(self._remove(name) for name in replaced))
         self.refused = {name: kept for name, kept in self.refused.items() if name in wanted}
+        fresh: dict[str, tuple[InterfacerConfig, Interfacer]] = {}
         for name, config in wanted.items():
-            if name in self.runners:
-                self._update(self.runners[name], config)
-            else:
-                await self._add(config)
+            runner = self.runners.get(name)
+            if runner is not None and not _must_restart(runner.config, config):
+                self._update(runner, config)
+            elif (interfacer := self._make(config)) is not None:
+                fresh[name] = (config, interfacer)
+        gone = [name for name in self.runners if name not in wanted or name in fresh]
+        pens = {name: Pen() for name in gone if name in fresh and isinstance(fresh[name][1], Reporter)}
+        await asyncio.gather(*(self._retire(name, pens.get(name)) for name in gone))
+        # Those that take cargo first, so that nothing that is read goes past them.
+        for name, (config, interfacer) in sorted(fresh.items(), key=lambda item: item[1][1].reads):
+            await self._start(config, interfacer, pens.get(name))
+        self.runners = {name: self.runners[name] for name in wanted if name in self.runners}
 
-    async def _add(self, config: InterfacerConfig) -> None:
+    def _make(self, config: InterfacerConfig) -> Interfacer | None:
+        """The interfacer; None, and what is wrong with it told, when it can't be made: one that runs goes on then."""
         try:
             interfacer = build(config, world=self.world, nodes=self.nodes)
         except SettingError as error:
             self._refuse(config, str(error))
-            return
+            return None
         except Exception as error:  # noqa: BLE001 - somebody's constructor may raise anything, and costs nobody else
             self._refuse(config, f"it can't be made ({type(error).__name__}: {error})")
-            return
-        if isinstance(interfacer, Reporter):
-            await self._equip(interfacer)
+            return None
         interfacer.observer = self._observer
         self.refused.pop(config.name, None)
+        return interfacer
+
+    async def _start(self, config: InterfacerConfig, interfacer: Interfacer, pen: Pen | None) -> None:
+        if isinstance(interfacer, Reporter):
+            await self.keeper.equip(interfacer)
+            if pen is not None and pen.cargos:
+                interfacer.accept(pen.cargos)
         log.info("Creating %s '%s'", config.type, config.name)
         runner = self.runners[config.name] = Runner(config, interfacer, self.channels)
         runner.start()
-
-    async def _equip(self, reporter: Reporter) -> None:
-        """Give a reporter the buffer that goes by its name, or one as its settings have it now."""
-        owed = self._owed.get(reporter.name)
-        if owed is None or owed.traits != traits(reporter):
-            if owed is None:
-                buffer, folder = await open_buffer(reporter, self.state, self.world)
-            else:
-                buffer, folder = await replace_buffer(owed.buffer, owed.folder, reporter, self.state, self.world)
-            owed = self._owed[reporter.name] = Owed(buffer, folder, traits(reporter))
-        reporter.equip(owed.buffer, owed.folder)
 
     def _update(self, runner: Runner, config: InterfacerConfig) -> None:
         if not config.usable:
@@ -242,15 +224,13 @@ class Hub:
             runner.rewire()
             log.info("New settings for '%s': %s", config.name, ", ".join(sorted(changed)))
 
-    async def _remove(self, name: str) -> None:
+    async def _retire(self, name: str, pen: Pen | None) -> None:
+        """Stop one that is gone from the configuration; or is replaced, when its cargo goes into the pen meanwhile."""
         log.info("Stopping '%s'", name)
-        await self.runners[name].stop(_RESTART_DRAIN_S)
+        await self.runners[name].stop(_RESTART_DRAIN_S, successor=pen)
         del self.runners[name]
-        owed = self._owed.get(name)
-        if owed is not None and owed.buffer.frames:
-            log.warning(
-                "'%s' is stopped with %d frames not delivered: kept until it runs again", name, owed.buffer.frames
-            )
+        if pen is None and (frames := self.keeper.frames(name)):
+            log.warning("'%s' is stopped with %d frames not delivered: kept until it runs again", name, frames)
 
     def _refuse(self, config: InterfacerConfig, reason: str) -> None:
         known = self.refused.get(config.name)
@@ -319,50 +299,23 @@ class Hub:
         reporters = [r for r in self.runners.values() if isinstance(r.interfacer, Reporter)]
         await asyncio.gather(*(runner.stop(0, READERS_END_S) for runner in readers))
         await asyncio.gather(*(runner.stop(DRAIN_S, _END_CLOSE_S) for runner in reporters))
-        await asyncio.gather(*(self._put_away(name, owed) for name, owed in self._owed.items()))
+        await self.keeper.put_away()
         logs.tell_repeats(all_of_them=True)
         log.info("Stopped")
 
-    @staticmethod
-    async def _put_away(name: str, owed: Owed) -> None:
-        await owed.buffer.close()
-        frames = owed.buffer.frames
-        if frames and owed.buffer.durable:
-            log.info("'%s': %d frames are kept for the next start", name, frames)
-        elif frames:
-            log.warning("'%s': %d frames were not delivered and are lost with the memory", name, frames)
-        if owed.folder is not None:
-            owed.folder.disown()
-
     async def _tend(self) -> None:
-        """Each second: is the clock set, has somebody paused a reporter, or laid frames into its inbox?"""
         while True:
             await self.world.sleep(_TEND_S)
             self.world.clock.look()
-            for runner in list(self.runners.values()):
-                reporter = runner.interfacer
-                if isinstance(reporter, Reporter) and reporter.folder is not None:
-                    await self._look_into(reporter, reporter.folder)
+            await self.keeper.tend(self._reporters())
 
-    async def _look_into(self, reporter: Reporter, folder: ReporterFolder) -> None:
-        if folder.look():
-            reporter.log.info("Sending is paused" if folder.is_paused else "Sending is resumed")
+    def _reporters(self) -> list[Reporter]:
+        return [runner.interfacer for runner in self.runners.values() if isinstance(runner.interfacer, Reporter)]
+
+    def _clock_stepped(self, shift_s: float, for_good: bool) -> None:
+        self.keeper.correct(shift_s, for_good=for_good)
+        for reporter in self._reporters():
             reporter.hurry()
-        for path in folder.waiting():
-            try:
-                times, records = await self.world.storage.run(folder.read, path)
-                reporter.take_in(times, records)
-                reporter.log.info("Took in %d frames from %s", len(records), path.name)
-                await self.world.storage.run(path.unlink)
-            except OSError as error:
-                reporter.log.warning("%s can't be taken in: %s", path, error, extra={"repeats": str(path)})
-
-    def _correct(self, shift_s: float, for_good: bool) -> None:
-        for owed in self._owed.values():
-            owed.buffer.correct(shift_s, for_good=for_good)
-        for runner in self.runners.values():
-            if isinstance(runner.interfacer, Reporter):
-                runner.interfacer.hurry()
 
 
 def _must_restart(old: InterfacerConfig, new: InterfacerConfig) -> bool:
@@ -370,5 +323,6 @@ def _must_restart(old: InterfacerConfig, new: InterfacerConfig) -> bool:
 
 
 def _secrets(configuration: Configuration) -> list[str]:
-    found = (config.settings.get(name) for config in configuration.interfacers.values() for name in config.secrets)
+    found = [config.settings.get(name) for config in configuration.interfacers.values() for name in config.secrets]
+    found += [configuration.web.password, configuration.web.token]
     return [secret for secret in found if isinstance(secret, str)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from emonhub.cargo import Cargo
-    from emonhub.channel import Channels
+    from emonhub.channel import Channels, Subscriber
     from emonhub.config.model import InterfacerConfig
     from emonhub.interfacer import Interfacer
 
@@ -98,10 +98,16 @@ class Runner:
         else:
             self.missed += len(cargos)
 
-    async def stop(self, grace_s: float, close_s: float = _CLOSE_S) -> None:
-        """Stop. A reporter has `grace_s` seconds to send what it owes, then closing may take `close_s`."""
+    async def stop(self, grace_s: float, close_s: float = _CLOSE_S, successor: Subscriber | None = None) -> None:
+        """Stop. A reporter has `grace_s` seconds to send what it owes, then closing may take `close_s`.
+
+        What is published from now on is taken by `successor`, if there is one.
+        """
         self._stopping = True
-        self._channels.unsubscribe(self.name)
+        if successor is None:
+            self._channels.unsubscribe(self.name)
+        else:
+            self._channels.subscribe(self.name, self.interfacer.subchannels, successor)
         if self._task is None:
             return
         if isinstance(self.interfacer, Reporter) and self.state is State.RUNNING:

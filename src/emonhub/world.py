@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import time
@@ -64,7 +65,13 @@ class World:
     ) -> asyncio.Server:
         """A TCP server; `host` None is every address of this machine. Raises Unavailable while the port is taken."""
         try:
-            return await asyncio.start_server(handle, host, port, limit=_READ_LIMIT)
+            try:
+                return await asyncio.start_server(handle, host, port, limit=_READ_LIMIT)
+            except OSError as error:
+                if host is not None or error.errno == errno.EADDRINUSE:
+                    raise
+                # A machine with IPv6 switched off has IPv6 addresses in name only.
+                return await asyncio.start_server(handle, "0.0.0.0", port, limit=_READ_LIMIT)
         except OSError as error:
             raise Unavailable(f"can't listen on {host or '*'}:{port}: {error.strerror or error}") from error
 

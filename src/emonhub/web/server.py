@@ -107,7 +107,7 @@ class Server:
             self._socket.unlink(missing_ok=True)
 
     async def _listen_on_socket(self) -> None:
-        path = socket_path(self._hub.state)
+        path = socket_path(self._hub.keeper.state)
         if path is None:
             return
         try:

@@ -24,7 +24,7 @@ def overview(hub: Hub) -> dict[str, Any]:
         "clock": {"set": hub.world.clock.trusted, "holding": hub.world.clock.holding},
         "file": str(hub.path),
         "file_problem": hub.reload_problem,
-        "state_dir": str(hub.state) if hub.state is not None else None,
+        "state_dir": str(hub.keeper.state) if hub.keeper.state is not None else None,
         "interfacers": [interfacer(runner) for runner in hub.runners.values()]
         + [refused(hub, name) for name in hub.refused if name not in hub.runners],
     }
