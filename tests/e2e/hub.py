@@ -172,7 +172,8 @@ NODES = """
 
 
 def configuration(state: Path, *interfacers: str, nodes: str = NODES, hub: str = "") -> str:
-    return f"[hub]\nloglevel = INFO\nstate_dir = {state}\n{hub}\n[interfacers]\n{''.join(interfacers)}{nodes}"
+    top = f"[hub]\nloglevel = INFO\nstate_dir = {state}\n{hub}\n[web]\nport = 0\n"
+    return f"{top}[interfacers]\n{''.join(interfacers)}{nodes}"
 
 
 def replace(path: Path, text: str) -> None:

@@ -263,6 +263,17 @@ async def test_tells_systemd(conf: Path, tmp_path: Path) -> None:
             assert await hub.ends() == 0
 
 
+async def test_a_hub_with_only_a_serial_port_loads_no_web_library(conf: Path, tmp_path: Path, port: Port) -> None:
+    """Half of an idle hub's memory would be aiohttp."""
+    conf.write_text(configuration(tmp_path, radio(port)))
+    async with running("run", conf, environ={"PYTHONPROFILEIMPORTTIME": "1"}) as hub:
+        await hub.says("RFM2Pi     Running")
+        assert await hub.stop() == 0
+        imported = {line.rpartition("|")[2].strip() for line in hub.lines if line.startswith("import time:")}
+        assert "emonhub.hub" in imported
+        assert imported & {"aiohttp", "rich", "aiomqtt", "paho.mqtt", "sqlite3", "emonhub.web"} == set()
+
+
 # --- the start ---
 
 
