@@ -412,6 +412,19 @@ async def test_never_two_reads_at_once() -> None:
         source.give(None)
 
 
+async def test_a_stop_before_a_successor_waits_for_the_read_to_return() -> None:
+    source = Blocking("blocking")
+    async with running(source) as (runner,):
+        await until(lambda: source.inside == 1, 10)
+        stopping = asyncio.create_task(runner.stop(10))
+        await until(lambda: runner._task is not None and runner._task.done(), 10)
+        assert not stopping.done()
+        source.give(cargo())
+        async with asyncio.timeout(5):
+            await stopping
+        assert source.inside == 0
+
+
 async def test_a_read_that_finds_nothing_and_waits_for_nothing_takes_no_core() -> None:
     calls = 0
 

@@ -96,7 +96,9 @@ class Interfacer:
         self.received = 0
         self.bad: Counter[str] = Counter()
         self.last_received: float | None = None
-        self.reader: ReadThread | None = None  # of a blocking `read`; stays after the end, for it may not have returned
+        self._read_thread: ReadThread | None = (
+            None  # of a blocking `read`; stays after the end, for it may not have returned
+        )
         self._publish: Callable[[tuple[str, ...], list[Cargo]], object] = lambda _names, _cargos: None
         apply(self, settings or {})
         self.decoders = self._make_decoders()
@@ -177,6 +179,16 @@ class Interfacer:
         """Whether it has a live sending side."""
         return type(self).send is not Interfacer.send
 
+    @property
+    def still_reading(self) -> bool:
+        """Whether a blocking `read` of before has not returned yet: until it has, there must be no other."""
+        return self._read_thread is not None and self._read_thread.alive
+
+    async def read_returned(self) -> None:
+        """Wait until it has."""
+        if self._read_thread is not None and self._read_thread.alive:
+            await self._read_thread.wait_ended()
+
     def connect(self, publish: Callable[[tuple[str, ...], list[Cargo]], object]) -> None:
         """Where `publish` puts its cargo, given the channels' names."""
         self._publish = publish
@@ -215,8 +227,8 @@ class Interfacer:
                 # A read that never waits for anything must not keep the others from their turn.
                 await (self.world.sleep(_IDLE_S) if found is None else asyncio.sleep(0))
         else:
-            self.reader = ReadThread(self.name, self.read, lambda found: self.publish(self._checked(found)))
-            await self.reader.run()
+            self._read_thread = ReadThread(self.name, self.read, lambda found: self.publish(self._checked(found)))
+            await self._read_thread.run()
 
     def _checked(self, found: Cargo | Iterable[Cargo] | None) -> list[Cargo]:
         """What somebody's `read` returned, made safe to pass on."""

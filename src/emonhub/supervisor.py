@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from emonhub.channel import Inbox
@@ -115,10 +116,11 @@ class Runner:
             await asyncio.wait([self._task], timeout=grace_s)
         self._task.cancel()
         await asyncio.wait([self._task], timeout=close_s)
-        reader = self.interfacer.reader
-        if grace_s and reader is not None and reader.alive:
+        if grace_s:
             # What comes after it may want the same device.
-            await asyncio.wait([asyncio.ensure_future(reader.wait_ended())], timeout=grace_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await self.interfacer.read_returned()
         self.state = State.STOPPED
 
     async def _supervise(self) -> None:
@@ -167,7 +169,7 @@ class Runner:
     async def _run_once(self) -> None:
         itf = self.interfacer
         self._broken = None
-        if itf.reader is not None and itf.reader.alive:
+        if itf.still_reading:
             raise Unavailable("the read that was under way when it failed has not returned yet")
         try:
             await _uncancelled(itf.open())
