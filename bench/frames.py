@@ -8,32 +8,43 @@ import struct
 
 NODES = (7, 8, 9, 10)
 
-CONFIG = """
+_HEAD = """
 [hub]
 loglevel = WARNING
+state_dir = {state}
+clock_wait = 0
+[web]
+port = {web}
 [interfacers]
+"""
+
+_SOCKET = """
 [[Socket]]
     Type = EmonHubSocketInterfacer
     [[[init_settings]]]
         port_nb = {port}
     [[[runtimesettings]]]
         pubchannels = ToEmonCMS,
-[[emoncms]]
+"""
+
+_REPORTER = """
+[[{name}]]
     Type = EmonHubEmoncmsHTTPInterfacer
     [[[init_settings]]]
+        {init}
     [[[runtimesettings]]]
         subchannels = ToEmonCMS,
         url = {url}
         apikey = 0123456789abcdef0123456789abcdef
         compress = 1
-        interval = {interval}
-        batchsize = 1000
-[nodes]
-""" + "".join(
+        {run}
+"""
+
+_NODES = "[nodes]\n" + "".join(
     f"""[[{node}]]
     nodename = node{node}
     [[[rx]]]
-        names = power1, power2, power3, power4, vrms, temperature
+        names = power1, power2, power3, power4, vrms, temp
         datacodes = h, h, h, h, h, h
         scales = 1, 1, 1, 1, 0.01, 0.1
         units = W, W, W, W, V, C
@@ -42,8 +53,20 @@ loglevel = WARNING
 )
 
 
-def make_frames(count: int, seed: int = 1) -> bytes:
-    """`count` lines, with values that move as a house's do."""
+def reporter(url: str, *, name: str = "emoncms", init: str = "", **run: object) -> str:
+    """An emoncms reporter's section; `init` and `run` are settings."""
+    settings = "\n        ".join(f"{key} = {value}" for key, value in run.items())
+    return _REPORTER.format(name=name, url=url, init=init.replace(", ", "\n        "), run=settings)
+
+
+def configuration(state: object, port: int, *sections: str, timestamped: bool = False, web: int = 0) -> str:
+    """A hub with a socket interfacer on this port and these sections of [interfacers]; `web` is the page's port."""
+    socket = _SOCKET.format(port=port) + ("        timestamped = 1\n" if timestamped else "")
+    return _HEAD.format(state=state, web=web) + socket + "".join(sections) + _NODES
+
+
+def make_frames(count: int, seed: int = 1, *, start: float | None = None, step_s: float = 2.5) -> bytes:
+    """`count` lines, with values that move as a house's do; each with its time in front where a `start` is given."""
     chance = random.Random(seed)
     lines = []
     for index in range(count):
@@ -57,5 +80,6 @@ def make_frames(count: int, seed: int = 1) -> bytes:
             int(190 + 15 * day),
         )
         payload = " ".join(map(str, struct.pack("<6h", *values)))
-        lines.append(f"{NODES[index % len(NODES)]} {payload}\n")
+        time = "" if start is None else f"{start + index * step_s:.2f} "
+        lines.append(f"{time}{NODES[index % len(NODES)]} {payload}\n")
     return "".join(lines).encode()

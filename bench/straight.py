@@ -6,6 +6,7 @@ Split, unpack, scale, format, join, compress, a request's body for every 1000 fr
 from __future__ import annotations
 
 import struct
+import sys
 import time
 import zlib
 
@@ -41,3 +42,9 @@ def straight_loop(data: bytes) -> tuple[int, float]:
     if waiting:
         zlib.compress(f"[{','.join(waiting)}]".encode(), 1)
     return frames, time.process_time() - started
+
+
+if __name__ == "__main__":
+    from bench.frames import make_frames
+
+    print(*straight_loop(make_frames(int(sys.argv[1]))))

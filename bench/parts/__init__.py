@@ -1,0 +1,1 @@
+"""The parts of the bench, a file each."""
