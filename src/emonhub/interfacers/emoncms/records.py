@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from emonhub import Cargo, FrameError, Layout, NodeId, Value
@@ -35,6 +36,18 @@ def quoted(name: str, unnamed: str) -> str:
     return json.dumps(clean if clean.strip() else unnamed, ensure_ascii=False)
 
 
+class _Formats(dict[int, str]):
+    """Format texts by number of values, each made when it is first asked for."""
+
+    def __init__(self, make: Callable[[int], str]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, count: int) -> str:
+        text = self[count] = self._make(count)
+        return text
+
+
 class Writer:
     """Writes the frames of one layout.
 
@@ -46,7 +59,8 @@ class Writer:
         self._node = _node_text(node)
         self._names = [quoted(name, str(i)) for i, name in enumerate(names, 1)]
         self._odd = odd
-        self._formats: dict[tuple[int, bool], str] = {}
+        self._without_rssi = _Formats(partial(self._format, with_rssi=False))
+        self._with_rssi = _Formats(partial(self._format, with_rssi=True))
 
     def write(self, cargo: Cargo) -> str:
         """One frame, from behind its time on."""
@@ -54,17 +68,16 @@ class Writer:
         if None in values:
             return self._with_gaps(cargo)
         rssi = cargo.rssi
-        key = (len(values), rssi != 0)
-        format_ = self._formats.get(key) or self._format(key)
-        return format_ % (*values, rssi) if rssi else format_ % values
+        if rssi:
+            return self._with_rssi[len(values)] % (*values, rssi)
+        return self._without_rssi[len(values)] % values
 
     def _named(self, count: int) -> bool:
         if self._names and len(self._names) != count:
             self._odd(count)
         return bool(self._names) and len(self._names) == count
 
-    def _format(self, key: tuple[int, bool]) -> str:
-        count, with_rssi = key
+    def _format(self, count: int, *, with_rssi: bool) -> str:
         if not count:
             raise FrameError("no value", "the frame has no values")
         parts = ["%s"] * count + ["%d"] * with_rssi
@@ -74,7 +87,6 @@ class Writer:
             text = f"{node},{{{','.join(map('{}:{}'.format, names, parts))}}}"
         else:
             text = f"{node},{','.join(parts)}"
-        self._formats[key] = text
         return text
 
     def _with_gaps(self, cargo: Cargo) -> str:
