@@ -8,7 +8,9 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from emonhub.buffer.promise import promised
 from emonhub.cli import EXIT_BAD_FILE, EXIT_FAILED
+from emonhub.cli.place import likely_state, reporters_of
 from emonhub.config.load import describe_problem, load
 from emonhub.config.model import MASK, Problem
 from emonhub.config.parse import ParseFailed
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from emonhub.buffer.promise import Promise
     from emonhub.config.model import Configuration, InterfacerConfig
     from emonhub.nodes.definition import NodeDefinition
 
@@ -45,9 +48,12 @@ def main(path: Path, *, strict: bool = False, as_json: bool = False, settings: b
     endpoints, refused = _build_all(configuration)
     problems = tuple(sorted([*configuration.problems, *refused], key=lambda problem: problem.line))
     rows = wiring(configuration, endpoints)
+    promises = _promises(configuration)
     bad = any(strict or problem.severity == "error" for problem in problems)
     if as_json:
-        print(json.dumps(_as_json(path, configuration, rows, problems, good=not bad), indent=2, ensure_ascii=False))
+        found = _as_json(path, configuration, rows, problems, good=not bad)
+        found["promises"] = {name: promise.as_json() for name, promise in promises.items()}
+        print(json.dumps(found, indent=2, ensure_ascii=False))
         return EXIT_FAILED if bad else 0
     for problem in problems:
         print(describe_problem(problem, path))
@@ -55,6 +61,7 @@ def main(path: Path, *, strict: bool = False, as_json: bool = False, settings: b
         print()
     print(render(rows))
     print()
+    _print_promises(promises)
     if settings:
         _print_settings(configuration)
     print(_verdict(path, configuration, problems, len(endpoints), strict=strict))
@@ -73,6 +80,19 @@ def _build_all(configuration: Configuration) -> tuple[dict[str, str], list[Probl
                 reason = conceal(str(error), secret_texts(config.settings, config.secrets))
                 refused.append(Problem("error", config.line, ("interfacers", name), "", reason, section=True))
     return endpoints, refused
+
+
+def _promises(configuration: Configuration) -> dict[str, Promise]:
+    """What each reporter's buffer promises, by the settings in force."""
+    state = likely_state(configuration.hub.state_dir)
+    return {name: promised(reporter, state) for name, reporter in reporters_of(configuration).items()}
+
+
+def _print_promises(promises: dict[str, Promise]) -> None:
+    for name, promise in promises.items():
+        print(f"[[{name}]] owes delivery\n    " + "\n    ".join(promise.lines()))
+    if promises:
+        print()
 
 
 def _verdict(path: Path, configuration: Configuration, problems: Sequence[Problem], ready: int, *, strict: bool) -> str:

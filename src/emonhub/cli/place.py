@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,30 +157,52 @@ def open_place(config: Path | None, state: Path | None = None) -> Place:
 def _state_dir(configuration: Configuration | None) -> Path | None:
     """As the hub finds it, but that one in which a hub has already been counts, also where only others may write."""
     configured = configuration.hub.state_dir if configuration is not None else ""
+    return next((path for path in _states(configured) if (path / "buffer").is_dir()), None) or state_dir(
+        configured, os.environ
+    )
+
+
+def likely_state(configured: str) -> Path | None:
+    """Where a hub that is started with this setting keeps its state, as far as can be told without making anything."""
+    return next((path for path in _states(configured) if _could_be_made(path)), None)
+
+
+def _states(configured: str) -> list[Path]:
     given = configured or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     home = os.environ.get("XDG_STATE_HOME") or f"{os.environ.get('HOME', '')}/.local/state"
-    for path in [Path(given).expanduser()] if given else [SYSTEM, Path(home) / "emonhub"]:
-        if (path / "buffer").is_dir():
-            return path
-    return state_dir(configured, os.environ)
+    return [Path(given).expanduser()] if given else [SYSTEM, Path(home) / "emonhub"]
+
+
+def _could_be_made(path: Path) -> bool:
+    there = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
+def reporters_of(configuration: Configuration) -> dict[str, Reporter]:
+    """The reporters of a configuration that can be made."""
+    nodes = Nodes(configuration.nodes)
+    found = {}
+    for name, config in configuration.interfacers.items():
+        if config.cls is not None and issubclass(config.cls, Reporter):
+            with suppress(SettingError):
+                reporter = build(config, nodes=nodes)
+                assert isinstance(reporter, Reporter)
+                found[name] = reporter
+    return found
 
 
 def _add_reporters(place: Place, configuration: Configuration) -> None:
-    nodes = Nodes(configuration.nodes)
     for definition in configuration.nodes.values():
         rx = definition.rx
         names, units = (rx.names, rx.units) if rx is not None else ((), ())
         node: int | str = int(definition.id) if definition.id.isdecimal() else definition.id
         place.known.append({"node": node, "nodename": definition.nodename, "names": names, "units": units})
-    for name, config in configuration.interfacers.items():
-        if config.cls is not None and issubclass(config.cls, Reporter):
-            place.configs[name] = config
-            try:
-                reporter = build(config, nodes=nodes)
-            except SettingError:
-                continue
-            assert isinstance(reporter, Reporter)
-            place.reporters[name] = reporter
+    place.reporters = reporters_of(configuration)
+    place.configs = {
+        name: config
+        for name, config in configuration.interfacers.items()
+        if config.cls is not None and issubclass(config.cls, Reporter)
+    }
 
 
 def _owner_of(folder: Path) -> str:

@@ -84,7 +84,6 @@ def main(place: Place, arguments: argparse.Namespace) -> int:
     if folder is None:
         print(f"{into} keeps frames in memory: a hub that runs is not kept from sending to it meanwhile")
     sending = Sending(target, config, folder, found.frames)
-    query = query_of(arguments, read_back)
     try:
         asyncio.run(sending.run(translation.of(query.among(record.frames(part)))))
     except KeyboardInterrupt:
