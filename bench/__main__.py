@@ -36,9 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         + "; ".join(f"{name}: {(module.__doc__ or '').splitlines()[0]}" for name, module in found.items()),
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(found)} (default: all)")
-    parser.add_argument(
-        "--quick", action="store_true", help="little data: for the shape, not the figures"
-    )
+    parser.add_argument("--quick", action="store_true", help="little data: for the shape, not the figures")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.parts if name not in found]
     if unknown:

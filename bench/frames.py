@@ -19,12 +19,12 @@ port = {web}
 """
 
 _SOCKET = """
-[[Socket]]
+[[{name}]]
     Type = EmonHubSocketInterfacer
     [[[init_settings]]]
         port_nb = {port}
     [[[runtimesettings]]]
-        pubchannels = ToEmonCMS,
+        pubchannels = {channel},
 """
 
 _REPORTER = """
@@ -33,11 +33,10 @@ _REPORTER = """
     [[[init_settings]]]
         {init}
     [[[runtimesettings]]]
-        subchannels = ToEmonCMS,
+        subchannels = {channel},
         url = {url}
         apikey = 0123456789abcdef0123456789abcdef
         compress = 1
-        {run}
 """
 
 _NODES = "[nodes]\n" + "".join(
@@ -53,16 +52,23 @@ _NODES = "[nodes]\n" + "".join(
 )
 
 
-def reporter(url: str, *, name: str = "emoncms", init: str = "", **run: object) -> str:
+def source(port: int, *, name: str = "Socket", channel: str = "ToEmonCMS", **run: object) -> str:
+    """A socket interfacer's section; `run` are settings."""
+    return _SOCKET.format(name=name, port=port, channel=channel) + _lines(run)
+
+
+def reporter(url: str, *, name: str = "emoncms", channel: str = "ToEmonCMS", init: str = "", **run: object) -> str:
     """An emoncms reporter's section; `init` and `run` are settings."""
-    settings = "\n        ".join(f"{key} = {value}" for key, value in run.items())
-    return _REPORTER.format(name=name, url=url, init=init.replace(", ", "\n        "), run=settings)
+    return _REPORTER.format(name=name, url=url, channel=channel, init=init) + _lines(run)
 
 
-def configuration(state: object, port: int, *sections: str, timestamped: bool = False, web: int = 0) -> str:
-    """A hub with a socket interfacer on this port and these sections of [interfacers]; `web` is the page's port."""
-    socket = _SOCKET.format(port=port) + ("        timestamped = 1\n" if timestamped else "")
-    return _HEAD.format(state=state, web=web) + socket + "".join(sections) + _NODES
+def configuration(state: object, *sections: str, web: int = 0) -> str:
+    """A hub with these sections of [interfacers]; `web` is the page's port."""
+    return _HEAD.format(state=state, web=web) + "".join(sections) + _NODES
+
+
+def _lines(settings: dict[str, object]) -> str:
+    return "".join(f"        {key} = {value}\n" for key, value in settings.items())
 
 
 def make_frames(count: int, seed: int = 1, *, start: float | None = None, step_s: float = 2.5) -> bytes:

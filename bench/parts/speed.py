@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.frames import configuration, make_frames, reporter
+from bench.frames import configuration, make_frames, reporter, source
 from bench.processes import MEASURED, Process, connect, free_port, hub, sink
 from bench.table import Table, at_least
 
@@ -52,7 +52,9 @@ def hub_speed(data: bytes, frames: int, mode: str) -> float:
     with tempfile.TemporaryDirectory(prefix="emonhub-bench-") as name, sink() as target:
         folder, port = Path(name), free_port()
         conf = configuration(
-            folder / "state", port, reporter(target.url, init=f"buffer_mode = {mode}", interval=1, batchsize=1000)
+            folder / "state",
+            source(port),
+            reporter(target.url, init=f"buffer_mode = {mode}", interval=1, batchsize=1000),
         )
         with hub(conf, folder) as process, connect(port) as connection:
             before = process.cpu_s
