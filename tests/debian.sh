@@ -6,6 +6,8 @@ missing=""
 for package in $packages; do
 	command -v "$package" >/dev/null 2>&1 || missing="$missing $package"
 done
+command -v mariadbd >/dev/null 2>&1 || missing="$missing mariadb-server"
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 [ -z "$missing" ] && exit 0
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
 	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing; } \
