@@ -93,7 +93,8 @@ def test_a_traceback_looks_like_no_entry(file: Path) -> None:
 
 
 def test_undecodable_text_is_logged_all_the_same(file: Path) -> None:
-    log.warning("name %s", "\udc80")
+    # Straight to our handler: what collects the tests' own logs can't take it.
+    logs._fans()[0].handle(log.makeRecord(log.name, logging.WARNING, "", 0, "name %s", ("\udc80",), None))
     assert "udc80" in file.read_text()
 
 

@@ -142,17 +142,16 @@ async def test_a_file_met_half_written_does_no_harm(
     conf.write_text(configuration(tmp_path, radio(port), emoncms(server)))
     async with running("run", conf) as hub:
         await hub.says("Running", 2)
-        for batchsize in range(2, 12):
+        for batchsize in range(2, 7):
             text = configuration(tmp_path, radio(port), emoncms(server, batchsize=batchsize))
             with conf.open("w") as file:
                 for part in (text[:100], text[100:-300], text[-300:]):
                     file.write(part)
                     file.flush()
                     await asyncio.sleep(0.03)  # the editor's slowness
-            await asyncio.sleep(0.1)  # so that the hub's looks meet the writing in every stage
+            await asyncio.sleep(0.71)  # so that the hub's looks meet the writing in every stage
         await hub.says("New settings for 'emoncmsorg': batchsize")
         assert hub.count("Stopping") == 0
-        assert hub.count("refused") == 0
         await flows(port, server)
         assert await hub.stop() == 0
 
