@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from bench.__main__ import find_parts, main
 from bench.frames import configuration, make_frames, reporter, source
 from bench.straight import straight_loop
 from bench.table import Table, at_least, at_most
+
 from emonhub.config.load import load
 
 ROOT = Path(__file__).parent.parent.parent
