@@ -43,7 +43,7 @@ def test_a_journal_in_words(tmp_path: Path) -> None:
         "power cut: lost is what was read in the last 60 s and not delivered",
         "target down: nothing is lost for about 28 hours (max_bytes = 1.0 MB); then the oldest go, counted",
         "written to the disk in a day: nothing while the target takes frames, about 6.7 MB while not",
-        "assumed: 2 nodes, a frame each every 10 s, 50 bytes a frame",
+        "assumed: 2 nodes, a frame each every 10 s, 49 bytes a frame",
     ]
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from emonhub.cargo import NodeId, Value
 
 _FIXED = ("time", "unix", "node", "nodename", "rssi", "state", "record")
+_VALUE = re.compile(r"value([1-9]\d{0,3})")
 _INTEGER = re.compile(r"[+-]?\d+")
 _ZONE_S = 900.0
 """Times of day all over the world differ by quarters of an hour."""
@@ -124,7 +125,7 @@ class Rows:
         if not {"time", "unix"} & set(self._columns) or not {"node", "record"} & set(self._columns):
             raise RowError(1, "it must name the columns, as an export does: time or unix, node, and name1, value1 …")
         self._at = {name: index for index, name in enumerate(self._columns)}
-        self._values = [i for i, name in enumerate(self._columns) if re.fullmatch(r"value\d+", name)]
+        self._numbers = sorted(int(found[1]) for name in self._columns if (found := _VALUE.fullmatch(name)))
         self._layouts: dict[tuple[Any, ...], Layout] = {}
 
     def __iter__(self) -> Iterator[Row]:
@@ -163,11 +164,10 @@ class Rows:
 
     def _triples(self, cells: list[str]) -> tuple[tuple[str, ...], list[Value], tuple[str, ...]]:
         names, values, units = [], [], []
-        for index in self._values:
-            number = self._columns[index].removeprefix("value")
+        for number in self._numbers:
             names.append(self._cell(cells, f"name{number}"))
             units.append(self._cell(cells, f"unit{number}"))
-            values.append(self._number(cells[index] if index < len(cells) else "", f"value{number}"))
+            values.append(self._number(self._cell(cells, f"value{number}"), f"value{number}"))
         # Columns beyond a frame's own are those of longer ones.
         while values and values[-1] is None and not names[-1]:
             del names[-1], values[-1], units[-1]
@@ -244,10 +244,12 @@ def write(
         width.add(frame, read_back)
         step()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header(width))
+    columns = header(width)
+    writer.writerow(columns)
     count = 0
     for frame in frames():
-        writer.writerow(row(frame, read_back(frame.record, frame.time, frame.notes), width))
+        cells = row(frame, read_back(frame.record, frame.time, frame.notes), width)
+        writer.writerow(cells + [""] * (len(columns) - len(cells)))
         count += 1
         step()
     return count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from dataclasses import replace
 from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
@@ -139,7 +140,11 @@ def _house(start: float, seconds: float) -> Iterator[Cargo]:
     from emonhub.demo.nodes import NODES, SimulatedNodes  # noqa: PLC0415
     from emonhub.nodes.decoder import compile_decoder  # noqa: PLC0415
 
-    decoders = {node.id: compile_decoder(_FIRST_NODE - 1 + node.id, node.definition) for node in NODES}
+    decoders = {}
+    for node in NODES:
+        number = _FIRST_NODE - 1 + node.id
+        definition = replace(node.definition, nodename=f"{node.template}_{number}")
+        decoders[node.id] = compile_decoder(number, definition)
     nodes = SimulatedNodes(1)
     first = start % _DAY_S  # the house's day goes with ours
     for step in range(math.ceil(seconds / _HOUSE_STEP_S)):
