@@ -104,8 +104,10 @@ class Clock:
         try:
             found = json.loads(file.read_text())
             self._known = {str(boot): float(offset) for boot, offset in found.items()}
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError):
             self._known = {}
+        if self.trusted and self._known.get(self.boot) != round(self._offset, 3):
+            self._keep()  # it may have been set since an earlier run of the hub, which could not see it
 
     async def watch(self) -> None:
         """Look at the clock for as long as the hub runs."""
@@ -135,7 +137,8 @@ class Clock:
     def _keep(self) -> None:
         if self._file is None:
             return
-        self._known[self.boot] = self._offset
+        self._known.pop(self.boot, None)
+        self._known[self.boot] = round(self._offset, 3)
         newest = dict(list(self._known.items())[-_BOOTS_KEPT:])
         try:
             self._file.write_text(json.dumps(newest))

@@ -11,6 +11,7 @@ from emonhub import logs
 from emonhub.channel import Channels
 from emonhub.config.load import describe_problem, load
 from emonhub.config.parse import ParseFailed
+from emonhub.config.secrets import all_secrets
 from emonhub.config.watch import Watcher
 from emonhub.errors import SettingError
 from emonhub.keeper import Keeper, Pen
@@ -158,7 +159,7 @@ class Hub:
         self._watcher.expect(configuration.sources)
         self._on_applied(configuration)
         logs.apply(configuration.hub)
-        logs.hide(_secrets(configuration))
+        logs.hide(all_secrets(configuration))
         self.nodes.replace(configuration.nodes, autoconf=configuration.hub.autoconf)
         wanted = configuration.interfacers
         self.refused = {name: kept for name, kept in self.refused.items() if name in wanted}
@@ -320,9 +321,3 @@ class Hub:
 
 def _must_restart(old: InterfacerConfig, new: InterfacerConfig) -> bool:
     return new.usable and (old.type != new.type or dict(old.init) != dict(new.init))
-
-
-def _secrets(configuration: Configuration) -> list[str]:
-    found = [config.settings.get(name) for config in configuration.interfacers.values() for name in config.secrets]
-    found += [configuration.web.password, configuration.web.token]
-    return [secret for secret in found if isinstance(secret, str)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections import Counter
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from emonhub.buffer.deadletters import DeadLetters
@@ -128,6 +129,7 @@ class Reporter(Interfacer):
         self._next_allowed = 0.0
         self._batch: Batch | None = None
         self._unsure = False  # the batch may have been taken already
+        self._outdated = False  # its times have been put right since it was fetched
         self._size = BatchSize()
         self._search = Search()
         self.equip(buffer or MemoryBuffer(self.max_bytes or _MEMORY_BYTES))
@@ -172,6 +174,8 @@ class Reporter(Interfacer):
 
     def accept(self, cargos: list[Cargo]) -> None:
         """Take responsibility for these frames: encoded and buffered when it returns."""
+        if not self.world.clock.trusted:
+            self.world.clock.look()  # so that a frame is never taken for one from before a step that has just been
         if not self.world.clock.trusted and any(cargo.device_time for cargo in cargos):
             by_hub = [cargo for cargo in cargos if not cargo.device_time]
             by_device = [cargo for cargo in cargos if cargo.device_time]
@@ -218,6 +222,11 @@ class Reporter(Interfacer):
         self._encoders.clear()
         self.hurry()
 
+    def clock_corrected(self) -> None:
+        """The times of frames that wait have been put right."""
+        self._outdated = True
+        self.hurry()
+
     @property
     def time_left(self) -> float | None:
         """Seconds until the backlog is delivered, as things go; None when there is none, or no headway."""
@@ -240,7 +249,9 @@ class Reporter(Interfacer):
         joined = "".join(records)
         if "\n" in joined:  # would be two lines in a journal
             records = [record.replace("\n", " ") for record in records]
-        length = len(joined) if joined.isascii() else len(joined.encode())
+        if not isfinite(sum(times)):
+            times = [time if isfinite(time) else self.world.time() for time in times]
+        length = len(joined) if joined.isascii() else len(joined.encode("utf-8", "replace"))
         self.buffer.append(records, times, length, provisional=provisional)
         if self.interval == 0 or self.buffer.frames >= self.batchsize or not self._next_post:
             self._wake.set()
@@ -279,8 +290,15 @@ class Reporter(Interfacer):
         )
 
     def _count_found(self, frames: int) -> None:
+        # They are older than what was to be sent next: that is sent again, behind them.
         self.taken += frames
+        self._search.over()
+        self._forget_batch()
         self._wake.set()
+
+    def _forget_batch(self) -> None:
+        self._batch = None
+        self._unsure = False
 
     # Sending
 
@@ -338,8 +356,11 @@ class Reporter(Interfacer):
     async def _attempt(self) -> float:
         """One request. Returns how long to wait before the next one, 0 when there is no trouble."""
         self._hurry.clear()
+        if self._outdated and not self._unsure:
+            self._batch = None
         if self._batch is None:
             limit, skip = self._search.next(self.buffer.first, self._size.limit(self.batchsize))
+            self._outdated = False
             self._batch = await self.buffer.fetch(limit, skip)
         elif self._unsure and (count := await self._ask(self._batch)):
             return self._settle_delivered(self._batch, count)
@@ -351,6 +372,8 @@ class Reporter(Interfacer):
         started = self.world.monotonic()
         outcome = await self._deliver(batch)
         now = self.world.monotonic()
+        if self._batch is not batch:
+            return 0.0  # older frames have come to light meanwhile, and go first
         self._next_post = now + self.interval
         if self.max_rate:
             self._next_allowed = started + len(batch.records) / self.max_rate
@@ -440,13 +463,17 @@ class Reporter(Interfacer):
 
     async def _bury(self, end: int) -> None:
         """Set aside every frame before sequence number `end`."""
-        found = await self.buffer.fetch(end - self.buffer.first)
-        for time, record in zip(found.times, found.records, strict=True) if found else ():
-            try:
-                self.dead_letters.add(time, record, self._search.reason, self.world.time())
-            except OSError as error:
-                self.log.warning("Can't keep a dead letter: %s", error, extra={"repeats": "deadletters"})
-            self.log.error(
-                "Refused for good, set aside: %s (%s)", record, self._search.reason, extra={"repeats": "dead"}
-            )
-        self.dead += self.buffer.remove(end)
+        while self._search.alone:
+            found = await self.buffer.fetch(max(1, end - self.buffer.first))
+            if found is None or found.first >= end:
+                return
+            found = found.head(end - found.first)
+            for time, record in zip(found.times, found.records, strict=True):
+                try:
+                    self.dead_letters.add(time, record, self._search.reason, self.world.time())
+                except OSError as error:
+                    self.log.warning("Can't keep a dead letter: %s", error, extra={"repeats": "deadletters"})
+                self.log.error(
+                    "Refused for good, set aside: %s (%s)", record, self._search.reason, extra={"repeats": "dead"}
+                )
+            self.dead += self.buffer.remove(found.end)

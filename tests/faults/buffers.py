@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from emonhub.buffer.journal import Journal
 from emonhub.buffer.stored import Policy, StoredBuffer
+from emonhub.buffer.thread import StorageThread
 from emonhub.clock import Clock
-from emonhub.world import StorageThread, World
+from emonhub.world import World
 from tests.faults.disk import SimulatedDisk
 
 if TYPE_CHECKING:
@@ -52,14 +53,16 @@ class FakeClock(Clock):
 class FakeWorld(World):
     """On the running loop, which should be one with virtual time."""
 
-    def __init__(self, disk: SimulatedDisk | None = None, *, slow_s: float = 0.0, clock: FakeClock | None = None) -> None:
+    def __init__(
+        self, disk: SimulatedDisk | None = None, *, slow_s: float = 0.0, clock: FakeClock | None = None
+    ) -> None:
         self._clock = clock or FakeClock(asyncio.get_running_loop().time)
         super().__init__(seed=1)
         self.disk: Any = disk or SimulatedDisk()
         self.storage = SlowThread(slow_s)
         self.clock: Any = self._clock
 
-    def time(self) -> float:  # type: ignore[override]
+    def time(self) -> float:
         return self._clock.time()
 
 
@@ -89,7 +92,11 @@ def journal(world: World, **options: Any) -> Journal:
 
 
 async def stored(
-    world: World, books: Books | None = None, policy: Policy | None = None, front: FrontFiles | None = None, **options: Any
+    world: World,
+    books: Books | None = None,
+    policy: Policy | None = None,
+    front: FrontFiles | None = None,
+    **options: Any,
 ) -> StoredBuffer:
     """An open buffer on a journal."""
     buffer = StoredBuffer(journal(world, **options), policy or Policy(60.0, 60.0), world=world, front=front)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from random import Random
 
 
-
 class PowerCut(BaseException):
     """The power is gone: nothing that the program does from here on has any effect."""
 
@@ -148,6 +147,7 @@ class SimulatedDisk(Disk):
             if path not in self.folders:
                 self._do("mkdir", path)
                 self._change(_Change(path.parent, None, path, None, is_folder=True))
+                self.sync_folder(path.parent)
 
     def rename(self, old: Path, new: Path) -> None:
         self._do("rename", old)
@@ -195,9 +195,7 @@ class SimulatedDisk(Disk):
         file.durable = _applied(file.durable, file.pending)
         file.pending.clear()
 
-    def _do(
-        self, call: str, path: Path, half: Callable[[], object] = lambda: None, *, changes: bool = True
-    ) -> None:
+    def _do(self, call: str, path: Path, half: Callable[[], object] = lambda: None, *, changes: bool = True) -> None:
         if self.off:
             raise PowerCut
         self.calls[call] += 1

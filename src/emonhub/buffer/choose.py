@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from emonhub.buffer.folder import ReporterFolder
 from emonhub.buffer.front import FrontFiles
@@ -58,7 +59,7 @@ async def open_buffer(reporter: Reporter, state: Path | None, world: World) -> t
     except OSError as error:
         log.error("'%s' keeps frames in memory only: %s", reporter.name, error)
         return MemoryBuffer(reporter.max_bytes or _MEMORY_BYTES), None
-    buffer = _sql(reporter, world) if mode == "sql" else _journal(reporter, folder, mode, world)
+    buffer = _sql(reporter, folder, world) if mode == "sql" else _journal(reporter, folder, mode, world)
     await buffer.open()
     return buffer, folder
 
@@ -86,15 +87,18 @@ def _journal(reporter: Reporter, folder: ReporterFolder, mode: str, world: World
     )
     front = None
     if mode == "journal":
-        front = FrontFiles(memory_dir(folder.id) or folder.path / "front")
+        try:
+            front = FrontFiles(memory_dir(folder.id) or folder.path / "front")
+        except OSError as error:
+            log.warning("'%s': frames are not safe from a crash until they are on disk: %s", reporter.name, error)
     return StoredBuffer(store, _policy(reporter, mode), world=world, front=front, name=reporter.name)
 
 
-def _sql(reporter: Reporter, world: World) -> StoredBuffer:
+def _sql(reporter: Reporter, folder: ReporterFolder, world: World) -> StoredBuffer:
     from emonhub.buffer.sql import SqlStore  # noqa: PLC0415 - only who has a database pays for it
 
     store = SqlStore(
-        reporter.sql_url,
+        reporter.sql_url or f"sqlite://{quote(str(folder.path.absolute()))}/buffer.sqlite",
         reporter.name,
         clock=world.clock,
         form=reporter.form,
@@ -120,7 +124,11 @@ async def replace_buffer(
         folder.disown()
     if isinstance(old, StoredBuffer) and isinstance(old.store, Journal) and mode_of(reporter, state) in files:
         await old.close()  # its frames are in its files now, for the new one to find
-        return await open_buffer(reporter, state, world)
+        new, new_folder = await open_buffer(reporter, state, world)
+        if not old.durable and not (mode_of(reporter, state) == "journal" and old.has_front):
+            rest = old.unsafe()
+            new.append(rest.records, rest.times, sum(map(len, rest.records)))
+        return new, new_folder
     new, new_folder = await open_buffer(reporter, state, world)
     while batch := await old.fetch(1000):
         new.append(batch.records, batch.times, sum(map(len, batch.records)))

@@ -21,7 +21,7 @@ _SLOT = 64
 
 
 class Cursor:
-    """The number in a file; 0 while there is none. Reading it raises OSError only if the disk fails."""
+    """The number in a file; 0 while there is none that can be read."""
 
     def __init__(self, disk: Disk, path: Path) -> None:
         self._disk = disk
@@ -30,8 +30,9 @@ class Cursor:
         self.number = 0
         try:
             data = disk.read(path, 0, 2 * _SLOT)
-        except FileNotFoundError:
+        except OSError:
             data = b""
+        self._there = bool(data)
         for slot in (data[:_SLOT], data[_SLOT:]):
             self._take(slot)
 
@@ -40,6 +41,9 @@ class Cursor:
         rest = b"%d %d" % (self._turn + 1, number)
         slot = (b"%08x %b" % (crc32(rest), rest)).ljust(_SLOT - 1) + b"\n"
         self._disk.put(self._path, _SLOT * ((self._turn + 1) % 2), slot)
+        if not self._there:
+            self._disk.sync_folder(self._path.parent)
+            self._there = True
         self._turn += 1
         self.number = number
 

@@ -1,4 +1,4 @@
-"""The file system as the buffers use it: few operations, each of which a test can count, fail, or lose in a power cut."""
+"""The file system as the buffers use it: few operations, which a test can count, fail, and lose in a power cut."""
 
 from __future__ import annotations
 
@@ -54,8 +54,11 @@ class Disk:
         return path.stat().st_size
 
     def make_folder(self, folder: Path) -> None:
-        """Make a folder and those above it, if they are not there."""
+        """Make a folder and those above it, if they are not there, and return once their names are on the disk."""
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in missing:
+            self.sync_folder(path.parent)
 
     def rename(self, old: Path, new: Path) -> None:
         """Give a file another name, in place of any that had it."""

@@ -19,9 +19,12 @@ import os
 import re
 import secrets
 from contextlib import contextmanager
+from math import isfinite
+from time import time_ns
 from typing import TYPE_CHECKING
 
 from emonhub.buffer.deadletters import DeadLetters
+from emonhub.buffer.disk import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,10 +38,11 @@ class ReporterFolder:
 
     def __init__(self, state: Path, reporter: str) -> None:
         self.path = state / "buffer" / folder_name(reporter)
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        Disk().make_folder(self.path)
         self.dead_letters = DeadLetters(self.path / "deadletters.jsonl")
         self._paused = self.path / "paused"
         self._inbox = self.path / "inbox"
+        self.taken_in: set[Path] = set()
         self._lock = -1
         self._owned = -1
         self._was_paused = self.paused
@@ -74,14 +78,17 @@ class ReporterFolder:
 
     def look(self) -> bool:
         """See whether it is paused. Returns whether that has changed."""
-        paused = self.paused
+        try:
+            paused = self.paused
+        except OSError:
+            return False  # a disk that fails has not been paused by anybody
         changed, self._was_paused = paused != self._was_paused, paused
         return changed
 
     def lay_in(self, frames: list[tuple[float, str]]) -> None:
-        """Leave frames (time, record) for the reporter to take in; all of them or none."""
+        """Leave frames (time, record) for the reporter to take in, after those left before; all of them or none."""
         self._inbox.mkdir(mode=0o700, exist_ok=True)
-        temporary = self._inbox / f".{secrets.token_hex(8)}"
+        temporary = self._inbox / f".{time_ns():020d}-{secrets.token_hex(4)}"
         with temporary.open("w", encoding="utf-8") as file:
             file.writelines(f"{time:.3f} {record}\n" for time, record in frames)
             file.flush()
@@ -89,9 +96,9 @@ class ReporterFolder:
         temporary.replace(self._inbox / f"{temporary.name[1:]}.txt")
 
     def waiting(self) -> list[Path]:
-        """Files that were laid in."""
+        """Files that were laid in, and are not in `taken_in`: those may still be there if they can't be deleted."""
         try:
-            return sorted(self._inbox.glob("*.txt"))
+            return [path for path in sorted(self._inbox.glob("*.txt")) if path not in self.taken_in]
         except OSError:
             return []
 
@@ -99,13 +106,15 @@ class ReporterFolder:
     def read(path: Path) -> tuple[list[float], list[str]]:
         """Times and records of a file that was laid in; lines that make no sense are left out."""
         times, records = [], []
-        for line in path.read_text("utf-8", "replace").split("\n"):
-            time, _, record = line.partition(" ")
+        for line in path.read_bytes().decode("utf-8", "replace").split("\n"):
+            time, _, record = line.rstrip("\r").partition(" ")
             try:
-                times.append(float(time))
+                when = float(time)
             except ValueError:
                 continue
-            records.append(record)
+            if isfinite(when) and record:
+                times.append(when)
+                records.append(record)
         return times, records
 
     def own(self) -> bool:

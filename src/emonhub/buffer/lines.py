@@ -15,6 +15,7 @@ A line ends with a newline. One that is damaged is passed over, and costs no oth
 from __future__ import annotations
 
 import json
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -52,6 +53,7 @@ def frame_lines(
     base: float,
     records: Iterable[str],
     times: Iterable[float],
+    *,
     provisional: Iterable[bool],
 ) -> list[bytes]:
     """The lines of some frames, the first of which has this number; each with its newline."""
@@ -67,6 +69,40 @@ def note_line(seed: int, content: dict[str, Any]) -> bytes:
     """The line of a note."""
     rest = f"= {json.dumps(content, ensure_ascii=False, separators=(',', ':'))}".encode()
     return b"%08x %b\n" % (crc32(rest, seed), rest)
+
+
+def index(data: bytes, seed: int, stop: int | None = None) -> tuple[array[int], array[int], list[dict[str, Any]]]:
+    """Where the good lines are: the numbers of the frames, in the order in which they are met; the offset of each; the
+    notes. Frames from `stop` on are left out.
+    """
+    numbers, offsets = array("Q"), array("Q")
+    notes: list[dict[str, Any]] = []
+    find = data.find
+    start = 0
+    while (end := find(b"\n", start)) >= 0:
+        rest = data[start + 9 : end]
+        try:
+            if rest and int(data[start : start + 8], 16) == crc32(rest, seed):
+                number = rest[: rest.find(b" ")]
+                if number == b"=":
+                    notes.append(json.loads(rest[2:]))
+                elif stop is None or int(number) < stop:
+                    numbers.append(int(number))
+                    offsets.append(start)
+        except (ValueError, OverflowError):
+            pass  # damaged: its check is no number
+        start = end + 1
+    return numbers, offsets, notes
+
+
+def frames(lines: list[str], base: float) -> tuple[list[str], list[float], list[bool]]:
+    """Records and times of lines that are known to be good; whether each time is provisional, empty when none is."""
+    parts = [line.split(" ", 3) for line in lines]
+    try:
+        return [part[3] for part in parts], [round(base + float(part[2]), 3) for part in parts], []
+    except ValueError:  # some are provisional
+        times = [round(base + float(part[2].rstrip("?")), 3) for part in parts]
+        return [part[3] for part in parts], times, [part[2].endswith("?") for part in parts]
 
 
 def parse(data: bytes, seed: int, base: float) -> Iterator[Line | Note]:

@@ -16,8 +16,8 @@ from emonhub.buffer.base import Batch, Buffer, Dropped
 _RUN = 1024
 """Records in a run: enough for a compressor to find what repeats, few enough that unpacking one is never noticed."""
 
-_LOOSE_RUNS = 2
-"""Runs that wait unpacked: a target that keeps up never costs a compression."""
+_LOOSE_RUNS = 6
+"""Runs that wait unpacked, about a megabyte: a target that keeps up never costs a compression."""
 
 _RECORD_OVERHEAD = 65
 """Bytes that CPython takes for a short text beside the text itself (49), and for two places in lists (16)."""
@@ -65,8 +65,19 @@ class _Run:
                 self.times.append(milliseconds / 1000)
                 self.records.append(record)
             self.packed = b""
+            self._apply_shift()
+
+    def shift(self, shift_s: float) -> None:
+        """Put the times right by so many seconds: at once, or when they are unpacked."""
+        self.shift_s += shift_s
+        self.first_time += shift_s
+        self.last_time += shift_s
+        if not self.packed:
+            self._apply_shift()
+
+    def _apply_shift(self) -> None:
         if self.shift_s:
-            self.times = [time + self.shift_s for time in self.times]
+            self.times = [round(time + self.shift_s, 3) for time in self.times]
             self.shift_s = 0.0
 
 
@@ -154,9 +165,7 @@ class MemoryBuffer(Buffer):
     def correct(self, shift_s: float, *, for_good: bool) -> None:
         for run in chain(self._runs, (self._open,)):
             if run.provisional:
-                run.shift_s += shift_s
-                run.first_time += shift_s
-                run.last_time += shift_s
+                run.shift(shift_s)
                 run.provisional = not for_good
 
     def _seal(self) -> None:

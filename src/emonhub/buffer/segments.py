@@ -12,18 +12,20 @@ or, where a full buffer is thinned, replaced. The layout of a line is in `lines`
 
 from __future__ import annotations
 
+import errno
 import lzma
 import re
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import islice
+from operator import lt
 from typing import TYPE_CHECKING, Any
 
-from emonhub.buffer.lines import Line, Note, frame_lines, note_line, parse, seed
+from emonhub.buffer.lines import frame_lines, frames, index, note_line, seed
 from emonhub.buffer.store import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from emonhub.buffer.disk import Appending, Disk
@@ -33,10 +35,18 @@ _NAME = re.compile(r"(\d{12,})-(?:open|(\d{12,})-(\d+))-(\d+)\.log(\.xz)?")
 _COLD_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 4, "dict_size": 1 << 20}]
 """Packs a file in 10 MB of memory. `xzcat` reads it."""
 
+_BLOCK = 4096
+"""What is given up where a disk can't read."""
 
-@dataclass(slots=True)
+_LATEST = 10**11
+"""Of base times: beyond it they would be years of five digits, and names of any length."""
+
+
+@dataclass(slots=True, eq=False)
 class Segment:
-    """One file. `end` and `count` are what its name or a look at its lines says; `name` is what it is called."""
+    """One file. `end` and `count` are what its name or a look at its lines says; `name` is what it is called; `newest`
+    is when its last frame was read, once that is known for sure.
+    """
 
     name: str
     first: int
@@ -45,6 +55,7 @@ class Segment:
     base: int
     sealed: bool
     size: int = 0
+    newest: float | None = None
 
     @property
     def packed(self) -> bool:
@@ -67,29 +78,38 @@ def named(name: str) -> Segment | None:
 
 
 def started(first: int, time: float) -> Segment:
-    """A new segment for frames from `first` on, the first of them read at `time`."""
-    return Segment(f"{first:012d}-open-{int(time)}.log", first, first, 0, int(time), sealed=False)
+    """A new segment for frames from `first` on, the oldest of them read at `time`."""
+    base = int(min(max(time, 0.0), _LATEST))
+    return Segment(f"{first:012d}-open-{base}.log", first, first, 0, base, sealed=False)
 
 
 class Contents:
-    """A segment's good lines, found once and then handed out from any number on."""
+    """A segment's good lines, found and checked once, and then handed out from any number on."""
 
     def __init__(self, segment: Segment, data: bytes, owner: str) -> None:
         self.segment = segment
-        self.notes: list[dict[str, Any]] = []
         self._data = data
-        self._seed = seed(owner, segment.first)
-        places: dict[int, int] = {}
+        self._owner = owner
         stop = segment.end - segment.first or None  # a file from a former run may not have been counted yet
-        for found in parse(data, self._seed, segment.base):
-            if isinstance(found, Note):
-                self.notes.append(found.content)
-            elif stop is None or found.number < stop:
-                places.setdefault(found.number, found.offset)
-        if any(a > b for a, b in zip(places, list(places)[1:], strict=False)):
-            places = dict(sorted(places.items()))
-        self.numbers = array("Q", places)
-        self._offsets = array("Q", places.values())
+        numbers, offsets, self.notes = index(data, seed(owner, segment.first), stop)
+        self._in_order = all(map(lt, numbers, islice(numbers, 1, None)))
+        if not self._in_order:  # somebody has been here with an editor
+            places = dict(sorted(zip(reversed(numbers), reversed(offsets), strict=True)))
+            numbers, offsets = array("Q", places), array("Q", places.values())
+        self.numbers = numbers
+        self._offsets = offsets
+
+    @property
+    def sound(self) -> int:
+        """Bytes at the start that are as they should be in a file without frames: those of its first notes."""
+        start = seed(self._owner, self.segment.first)
+        size = 0
+        for note in self.notes:
+            line = note_line(start, note)
+            if not self._data.startswith(line, size):
+                break
+            size += len(line)
+        return size
 
     @property
     def header(self) -> dict[str, Any]:
@@ -101,43 +121,63 @@ class Contents:
         """The number after the last good frame."""
         return self.segment.first + (self.numbers[-1] + 1 if self.numbers else 0)
 
-    def lines(self, number: int, limit: int | None = None) -> Iterator[Line]:
-        """The frames from `number` on, up to `limit`; each line's number is its own in the file."""
-        start = bisect_left(self.numbers, max(0, number - self.segment.first))
-        stop = len(self.numbers) if limit is None else min(len(self.numbers), start + limit)
-        for index in range(start, stop):
-            offset = self._offsets[index]
-            line = self._data[offset : self._data.index(b"\n", offset) + 1]
-            yield from (f for f in parse(line, self._seed, self.segment.base) if isinstance(f, Line))
+    def count(self, start: int, end: int | None = None) -> int:
+        """How many frames there are from number `start` on, or before `end`."""
+        last = len(self.numbers) if end is None else self._at(end)
+        return max(0, last - self._at(start))
 
     def chunk(self, number: int, limit: int) -> Chunk:
         """Up to `limit` frames from the first good one from `number` on, up to the next gap."""
-        found = Chunk(number)
-        uncertain = False
-        for line in self.lines(number, limit):
-            absolute = self.segment.first + line.number
-            if not found.records:
-                found.first = absolute
-            elif absolute != found.end:
-                break
-            found.records.append(line.record)
-            found.times.append(line.time)
-            found.provisional.append(line.provisional)
-            uncertain = uncertain or line.provisional
-        if not uncertain:
-            found.provisional = []
-        return found
+        start = self._at(number)
+        stop = min(len(self.numbers), start + limit)
+        if start >= stop:
+            return Chunk(number)
+        if self.numbers[stop - 1] - self.numbers[start] >= stop - start:
+            numbers = self.numbers
+            stop = bisect_right(range(stop), numbers[start] - start, start, key=lambda i: numbers[i] - i)
+        records, times, provisional = frames(self._lines(start, stop), self.segment.base)
+        return Chunk(self.segment.first + self.numbers[start], records, times, provisional)
+
+    def _at(self, number: int) -> int:
+        return bisect_left(self.numbers, max(0, number - self.segment.first))
+
+    def _lines(self, start: int, stop: int) -> list[str]:
+        data, offsets = self._data, self._offsets
+        first, last = offsets[start], data.index(b"\n", offsets[stop - 1])
+        if self._in_order and data.count(b"\n", first, last) == stop - start - 1:  # nothing else between them
+            return data[first:last].decode().split("\n")
+        return [data[offset : data.index(b"\n", offset)].decode() for offset in offsets[start:stop]]
 
 
 def load(disk: Disk, folder: Path, segment: Segment, owner: str) -> Contents:
-    """A segment's contents. Raises OSError; a packed file that is damaged has no contents."""
-    data = disk.read(folder / segment.name)
+    """A segment's contents: what can be had of them. Raises OSError when the disk as a whole can't be read."""
+    try:
+        data = disk.read(folder / segment.name)
+    except FileNotFoundError:
+        data = b""
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        data = _salvage(disk, folder / segment.name)
     if segment.packed:
         try:
             data = lzma.decompress(data)
         except lzma.LZMAError:
             data = b""
     return Contents(segment, data, owner)
+
+
+def _salvage(disk: Disk, path: Path) -> bytes:
+    """A file with blocks that can't be read, each of which becomes a newline."""
+    parts = []
+    for offset in range(0, disk.size(path), _BLOCK):
+        try:
+            parts.append(disk.read(path, offset, _BLOCK))
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            parts.append(b"\n")
+    return b"".join(parts)
 
 
 def pack(data: bytes) -> bytes:
@@ -172,7 +212,7 @@ class Writing:
             segment.base,
             chunk.records,
             chunk.times,
-            chunk.provisional or [False] * len(chunk.records),
+            provisional=chunk.provisional or [False] * len(chunk.records),
         )
         data = b"".join(lines)
         self._file.write(data)

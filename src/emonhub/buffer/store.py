@@ -45,6 +45,7 @@ class Chunk:
 
     provisional  whether each time is by a clock that was not set yet; empty when none is
     lost         frames before them that turned out to be gone
+    stamp        the clock that the provisional times are by (Clock.stamp), when that is not the clock as it is now
     """
 
     first: int
@@ -52,6 +53,7 @@ class Chunk:
     times: list[float] = field(default_factory=list)
     provisional: list[bool] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
+    stamp: dict[str, Any] = field(default_factory=dict)
 
     @property
     def end(self) -> int:

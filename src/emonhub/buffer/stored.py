@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from emonhub.buffer.base import Batch, Buffer, Dropped
@@ -34,15 +35,19 @@ log = logging.getLogger("emonhub.buffer")
 _FRONT_BYTES = 4 << 20
 """The front takes no more than this while the store fails: a page of memory a frame in the worst case, on a Pi Zero."""
 
+_QUARTERS = 4
+
 _SPILL_BYTES = 1 << 18
 """A front of this size is spilled at once: at high rates a whole write's worth comes together in no time."""
 
 _RECORD_SPILL_S = 900.0
-"""Delivered frames that are only kept for the record may wait so long for the disk: a power cut costs nobody a frame."""
+"""Delivered frames that are only kept for the record may wait so long for the disk: nobody is owed them."""
 
 
 _UNOPENED = 1 << 40
-"""Numbers start here when the store can't be opened: above those of any store, so that its frames come before."""
+"""Numbers start here when the store can't be opened: above those of any store, so that its frames come before, and so
+that a front that counts by them is known.
+"""
 
 _OPEN_GRACE_S = 60.0
 """A database may start later than the hub. After that, new frames go out before what it holds."""
@@ -85,8 +90,11 @@ class StoredBuffer(Buffer):
         self._front_trouble = ""
         self._failing = False
         self._opened = False
-        self._late: Opened | None = None  # found when frames had been numbered already
         self._shift = 0  # from our numbers to the store's
+        self._epoch = 0  # how often older frames came to light
+        self._cursor = 0  # of a former run, for a store that opens late
+        self._lost_before: tuple[Lost, ...] = ()  # found to be gone when it was opened, and not told yet
+        self._removed = 0  # frames of the store that have been acknowledged, in all
         self._first = 0
         self._stored_frames = 0
         self._stored_bytes = 0
@@ -110,24 +118,29 @@ class StoredBuffer(Buffer):
     async def open(self) -> None:
         """Take up what a former run left. A store that fails is tried again, and its frames found later."""
         left = self._open_front()
+        self._cursor = left.cursor if left.cursor < _UNOPENED else 0
         try:
-            opened = await self._in_storage(self.store.open, left.cursor)
+            opened = await self._in_storage(self.store.open, self._cursor)
         except OSError as error:
             self._complain(error)
-            self._first = self._start = left.chunks[0][0].first if left.chunks else _UNOPENED
+            self._first = self._start = _UNOPENED
             self._opened_by = self._world.monotonic() + _OPEN_GRACE_S
         else:
             self._opened = True
             self._first, self._start = opened.first, opened.end
+            self._lost_before = opened.lost
             self._stored_frames = opened.frames + sum(lost.frames for lost in opened.lost)
             self._stored_time = opened.oldest_time
             self._stored_bytes = self.store.held
-            self._count_lost(opened.lost)
         for chunk, offset in left.chunks:
-            self._take_back(chunk, offset)
-        self._first = max(self._first, min(left.cursor, self.end))
-        if self._files is not None:
-            self._try_front(self._files.start, self.end)
+            self._take_back(chunk, offset, left)
+        if self._opened:
+            self._first = max(self._first, min(self._cursor, self.end))
+        if not self._stored_frames:
+            self._first = max(self._first, self._start)
+        if self._records:
+            self._arrivals.append((self.end, self._world.monotonic()))
+        self._begin_front()
         self._arm()
 
     @property
@@ -186,47 +199,62 @@ class StoredBuffer(Buffer):
         if provisional:
             self._provisional.update(range(first, self.end))
         self._arrivals.append((self.end, now))
-        if self._size > _SPILL_BYTES or not self.policy.sync_s:
+        if (self._size > _SPILL_BYTES or not self.policy.sync_s) and not self._trouble:
             self.spill()
         elif self._timer is None:
             self._arm()
-        if self._size > _FRONT_BYTES and self._trouble:
+        while self._size > _FRONT_BYTES and self._trouble and len(self._records) > _QUARTERS:
             self._drop_oldest_of_front()
 
     async def fetch(self, limit: int, skip: int = 0) -> Batch | None:
-        if self._late is not None:
-            self._adopt(self._late)
         if not self._opened and self._world.monotonic() < self._opened_by:
             return None  # what a former run left comes first
-        number = self._first + skip
-        while number < self._start and self._stored_frames:
-            chunk = await self._in_storage(self.store.read, number + self._shift, limit)
-            self._count_lost(chunk.lost)
-            if chunk.records:
-                first = chunk.first - self._shift
-                if not skip:
-                    self._first = max(self._first, first)
-                    self._stored_time = chunk.times[0]
-                return Batch(first, chunk.records, chunk.times)
-            number = self._start
-            if not skip and self._stored_frames:
-                gone = Lost(0, 0, self._stored_frames, "damaged on disk", self._stored_time or 0.0, self._world.time())
-                self._count_lost([gone])
-        index = max(number, self._start) - self._start
+        lost, self._lost_before = self._lost_before, ()
+        self._count_lost(lost, self._removed)
+        number, seen = self._first, 0
+        while number < self._start:
+            start, epoch, mark = self._start, self._epoch, self._removed
+            try:
+                chunk = await self._in_storage(self.store.read, number + self._shift, skip - seen + limit)
+            except OSError as error:
+                self._complain(error)
+                return None
+            if epoch != self._epoch:  # older ones have come to light meanwhile
+                return None if skip else await self.fetch(limit)
+            self._count_lost(chunk.lost, mark)
+            first = chunk.first - self._shift
+            count = min(len(chunk.records), self._start - first)
+            if count <= 0:
+                if start == self._start:
+                    number = start
+                    self._settle_count(seen, exact=True)
+                continue
+            if not seen:
+                self._first = max(self._first, first)
+                self._stored_time = chunk.times[0]
+            self._settle_count(seen + count, exact=False)
+            number = first + count
+            if seen + count > skip:
+                wanted = slice(skip - seen, count)
+                return Batch(first + skip - seen, chunk.records[wanted], chunk.times[wanted])
+            seen += count
+        index = max(number, self._start) - self._start + skip - seen
         records = self._records[index : index + limit]
         return Batch(self._start + index, records, self._times[index : index + limit]) if records else None
 
     def remove(self, end: int) -> int:
         before = self.frames
         stored = max(0, min(end, self._start) - self._first)
+        stored_before = self._stored_frames
         self._stored_frames = 0 if end >= self._start else max(0, self._stored_frames - stored)
+        self._removed += stored_before - self._stored_frames
         self._first = max(self._first, min(end, self.end))
         while self._arrivals and self._arrivals[0][0] <= self._first:
             self._arrivals.popleft()
+        if self._files is not None:
+            self._try_front(self._files.move_cursor, self._first + self._shift)
         if not self.policy.keep and self._work is None:
             self._forget_front(self._first)
-        if self._files is not None:
-            self._try_front(self._files.move_cursor, self._first)
         if stored and not self._trim_due:
             self._trim_due = self._world.monotonic() + max(1.0, self.policy.sync_s)
             self._arm()
@@ -258,16 +286,24 @@ class StoredBuffer(Buffer):
         self._disarm()
         if self._work is not None:
             await self._work
-        await self._spill_once()
         try:
-            if self._opened:
-                await self._trim()
+            await self._spill_once()
             await self._in_storage(self.store.close)
         except OSError as error:
             self._complain(error)
         if self._files is not None:
             safe = self._first >= self.end or not self._records
             self._try_front(self._files.close, delete=safe)
+
+    @property
+    def has_front(self) -> bool:
+        """Whether what it could not put into the store is in files for a successor to find."""
+        return self._files is not None and not self._front_trouble
+
+    def unsafe(self) -> Batch:
+        """What is owed and could not be put into the store: known to nobody else once this is closed."""
+        index = max(self._first, self._start) - self._start
+        return Batch(self._start + index, self._records[index:], self._times[index:])
 
     # Spilling
 
@@ -312,88 +348,73 @@ class StoredBuffer(Buffer):
             while self._again:
                 self._again = False
                 await self._spill_once()
-                if not self._trouble:
-                    await self._trim()
         except OSError as error:
             self._complain(error)
+        except Exception as error:  # noqa: BLE001 - nobody waits for this task: what it meets is told here
+            self._log.exception("The storage has failed")
+            self._complain(OSError(f"{type(error).__name__}: {error}"))
         finally:
             self._work = None
-        if not self.policy.keep:
-            self._forget_front(self._first)
-        self._arm()
+            if not self.policy.keep:
+                self._forget_front(self._first)
+            self._arm()
 
     async def _spill_once(self) -> None:
-        if not await self._open_late():
-            return
+        if not self._opened:
+            self._adopt(await self._in_storage(self.store.open, self._cursor))
         while self._notes:
-            node, note = self._notes.popitem()
+            node, note = next(iter(self._notes.items()))
             await self._in_storage(self.store.describe, node, note)
+            if self._notes.get(node) is note:
+                del self._notes[node]
         chunk = self._snapshot(0 if self.policy.keep else max(0, self._first - self._start))
-        if not chunk.records:
-            return
-        try:
+        if chunk.records:
+            mark = self._removed
             lost = await self._in_storage(self.store.write, chunk, self._first + self._shift)
-        except OSError as error:
-            self._complain(error)
-            return
-        self._count_lost(lost)
-        self._spilled(chunk.end - self._shift)
+            self._count_lost(lost, mark)
+            self._spilled(chunk.end - self._shift)
+        self._trim_due = 0.0
+        mark = self._removed
+        self._count_lost(await self._in_storage(self.store.trim, self._first + self._shift), mark)
+        self._stored_bytes = self.store.held
+        if self._trouble:
+            self._trouble = ""
+            self._log.info("Writing to the disk again")
 
     def _snapshot(self, skip: int) -> Chunk:
         first = self._start + skip
-        provisional = [n in self._provisional for n in range(first, self.end)] if self._provisional else []
-        chunk = Chunk(first + self._shift, self._records[skip:], self._times[skip:], provisional)
+        chunk = Chunk(first + self._shift, self._records[skip:], self._times[skip:])
+        if self._provisional:
+            chunk.provisional = [n in self._provisional for n in range(first, self.end)]
+            chunk.stamp = self._world.clock.stamp()
         if chunk.records and self._files is not None:
-            self._try_front(self._files.start, self.end)  # what comes from now on, in a file of its own
+            self._try_front(self._files.start, self.end + self._shift)  # what comes from now on, in a file of its own
         return chunk
 
     def _spilled(self, end: int) -> None:
         """All before `end` is in the store, or was acknowledged before it had to be."""
-        if self._trouble:
-            self._trouble = ""
-            self._log.info("Writing to the disk again")
         owed = end - max(self._first, self._start)
         if owed > 0:
             if not self._stored_frames:
                 self._stored_time = self._times[max(self._first, self._start) - self._start]
             self._stored_frames += owed
-        self._stored_bytes = self.store.held
         while self._arrivals and self._arrivals[0][0] <= end:
             self._arrivals.popleft()
         self._forget_front(end)
-        if self._files is not None:
-            self._try_front(self._files.forget, end)
-
-    async def _trim(self) -> None:
-        self._trim_due = 0.0
-        self._count_lost(await self._in_storage(self.store.trim, self._first + self._shift))
-        self._stored_bytes = self.store.held
-
-    async def _open_late(self) -> bool:
-        """Open a store that could not be opened before. Returns whether it can be written to."""
-        if self._opened:
-            return True
-        if self._late is not None:
-            return False  # until what it holds has been taken up, between two batches
-        try:
-            self._late = await self._in_storage(self.store.open, 0)
-        except OSError as error:
-            self._complain(error)
-            return False
-        if not self._late.frames or self._closed:
-            self._adopt(self._late)
-        return self._opened
 
     def _adopt(self, opened: Opened) -> None:
-        self._late = None
+        """A store that opens late has older frames, perhaps, and its own numbers."""
+        self._forget_front(self._first)
         self._opened = True
-        self._trouble = ""
         self._shift = opened.end - self._start
-        if opened.frames:
+        frames = opened.frames + sum(lost.frames for lost in opened.lost)
+        if frames:
+            self._epoch += 1
             self._first = opened.first - self._shift
-            self._stored_frames, self._stored_time = opened.frames, opened.oldest_time
-            self._stored_bytes = self.store.held
-            self.on_found(opened.frames)
+            self._stored_frames, self._stored_time = frames, opened.oldest_time
+            self._lost_before = opened.lost
+            self.on_found(frames)
+        self._begin_front()
 
     def _complain(self, error: OSError) -> None:
         reason = error.strerror or str(error)
@@ -401,23 +422,39 @@ class StoredBuffer(Buffer):
             self._log.error("Can't write to the disk, frames are kept in memory: %s", reason)
         self._trouble = reason
         self._retry_at = self._world.monotonic() + max(1.0, self.policy.sync_s)
+        self._arm()
 
     # Losing
 
-    def _count_lost(self, all_lost: Iterable[Lost]) -> None:
+    def _count_lost(self, all_lost: Iterable[Lost], mark: int) -> None:
+        """Take note of what the store let go. `mark` is how many of its frames had been acknowledged when it was asked:
+        those that have been since then were the oldest, and are not lost.
+        """
         for lost in all_lost:
-            first, end, frames = lost.first - self._shift, lost.end - self._shift, lost.frames
-            if end > first:
-                frames -= max(0, min(self._first, end) - first)  # acknowledged meanwhile
-                self._first = max(self._first, min(end, self._start))
+            frames = lost.frames
+            if lost.end > lost.first:
+                meanwhile = min(frames, self._removed - mark)
+                mark += meanwhile
+                frames -= meanwhile
+                self._first = max(self._first, min(lost.end - self._shift, self._start))
             frames = min(frames, self._stored_frames)
             self._stored_frames -= frames
             if frames > 0:
                 self.on_drop(Dropped(frames, lost.reason, lost.first_time, lost.last_time))
 
+    def _settle_count(self, found: int, *, exact: bool) -> None:
+        """The store has so many frames, or, unless this is exact, at least so many."""
+        missing = self._stored_frames - found
+        if missing < 0:
+            self._stored_frames = found
+            self.on_found(-missing)
+        elif missing and exact:
+            gone = Lost(0, 0, missing, "damaged on disk", self._stored_time or 0.0, self._world.time())
+            self._count_lost([gone], self._removed)
+
     def _drop_oldest_of_front(self) -> None:
         """The store takes nothing and the front is full: a quarter of it goes."""
-        count = len(self._records) // 4
+        count = len(self._records) // _QUARTERS
         owed = max(0, self._start + count - max(self._first, self._start))
         first_time, last_time = self._times[0], self._times[count - 1]
         if not self._stored_frames:
@@ -436,29 +473,51 @@ class StoredBuffer(Buffer):
                 self._lose_front(error)
         return Left([], 0)
 
-    def _take_back(self, chunk: Chunk, offset: float | None) -> None:
+    def _take_back(self, chunk: Chunk, offset: float | None, left: Left) -> None:
         """A run of frames that a former process left in its front, of which some may be in the store already."""
-        if offset is not None:
-            shift = self._world.clock.correction(self._world.clock.stamp() | {"offset": offset})
-            if shift is None:
-                self._provisional.update(range(chunk.first, chunk.end))
-            else:
-                chunk.times = [round(time + shift, 3) for time in chunk.times]
-        skip = max(0, self.end - chunk.first)
-        if skip >= len(chunk.records):
+        if self._opened and chunk.first < _UNOPENED:
+            skip = self.end - chunk.first
+            if skip < 0:  # what is between is delivered, or was never written: those before move up to it
+                self._provisional = {number - skip for number in self._provisional}
+                self._start -= skip
+        else:  # by other numbers than the store's
+            skip = left.cursor - chunk.first
+        skip = max(0, skip)
+        records, times = chunk.records[skip:], chunk.times[skip:]
+        if not records:
             return
-        if chunk.first > self.end:  # what is between is delivered: the cursor is behind it
-            self._forget_front(self.end)
-            self._start = chunk.first
-        self._records += chunk.records[skip:]
-        self._times += chunk.times[skip:]
-        self._size += sum(map(len, chunk.records[skip:]))
-        self._arrivals.append((self.end, self._world.monotonic()))
+        if offset is not None:
+            clock = self._world.clock
+            boot = left.boot or clock.boot
+            shift = clock.correction({"boot": boot, "offset": offset})
+            if shift is None and boot == clock.boot:
+                shift = clock.offset_stamped - offset
+                self._provisional.update(range(self.end, self.end + len(records)))
+            times = [round(time + (shift or 0.0), 3) for time in times]
+        self._records += records
+        self._times += times
+        self._size += sum(map(len, records))
+
+    def _begin_front(self) -> None:
+        """Have all that is in the front in its files, by the numbers that count now."""
+        if self._files is None:
+            return
+        number = max(self._first, self._start)
+        chunks: list[tuple[Chunk, float | None]] = []
+        for provisional, run in groupby(range(number, self.end), self._provisional.__contains__):
+            index = number - self._start
+            number += len(list(run))
+            wanted = slice(index, number - self._start)
+            chunk = Chunk(self._start + index + self._shift, self._records[wanted], self._times[wanted])
+            chunks.append((chunk, self._world.clock.offset_stamped if provisional else None))
+        cursor = self._first + self._shift
+        self._try_front(self._files.begin, chunks, self.end + self._shift, cursor, self._world.clock.boot)
 
     def _write_front(self, first: int, records: list[str], times: list[float], *, provisional: bool) -> None:
         assert self._files is not None
         try:
-            self._files.append(first, records, times, self._world.clock.offset_stamped if provisional else None)
+            offset = self._world.clock.offset_stamped if provisional else None
+            self._files.append(first + self._shift, records, times, offset)
             self._front_trouble = ""
         except OSError as error:
             self._lose_front(error)
@@ -488,6 +547,8 @@ class StoredBuffer(Buffer):
         self._start += count
         if not self._records:
             self._size = 0
-            if self._files is not None:
-                self._try_front(self._files.start, self._start)
-                self._try_front(self._files.forget, self._start)
+        if self._files is not None:
+            if self._records:
+                self._try_front(self._files.forget, self._start + self._shift)
+            else:
+                self._try_front(self._files.clear)

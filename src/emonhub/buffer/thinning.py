@@ -10,22 +10,28 @@ if TYPE_CHECKING:
     from emonhub.buffer.segments import Contents
 
 
+_AT_A_TIME = 1000
+
+
 def thinned(contents: Contents, owner: str) -> tuple[bytes, int]:
     """A file with half of the frames, the last one among them, and how many those are.
 
     A sender is told by its record up to the first comma: a frame in each of the forms that are delivered starts so.
     """
-    lines = list(contents.lines(0))
-    start = seed(owner, contents.segment.first)
-    base = contents.segment.base
-    turn: dict[str, bool] = {}
-    kept = []
-    for line in lines:
-        sender = line.record.partition(",")[0]
-        turn[sender] = keep = not turn.get(sender, False)
-        if keep or line is lines[-1]:
-            kept.append(line)
+    first, base = contents.segment.first, contents.segment.base
+    start = seed(owner, first)
     parts = [note_line(start, note) for note in contents.notes]
-    for line in kept:
-        parts += frame_lines(start, line.number, base, [line.record], [line.time], [line.provisional])
-    return b"".join(parts), len(kept)
+    notes = len(parts)
+    turn: dict[str, bool] = {}
+    number = first
+    while (chunk := contents.chunk(number, _AT_A_TIME)).records:
+        uncertain = chunk.provisional or [False] * len(chunk.records)
+        for number, record, time, provisional in zip(
+            range(chunk.first, chunk.end), chunk.records, chunk.times, uncertain, strict=True
+        ):
+            sender = record.partition(",")[0]
+            turn[sender] = keep = not turn.get(sender, False)
+            if keep or number == contents.end - 1:
+                parts += frame_lines(start, number - first, base, [record], [time], provisional=[provisional])
+        number = chunk.end
+    return b"".join(parts), len(parts) - notes
