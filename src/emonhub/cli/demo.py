@@ -11,7 +11,6 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emonhub import logs
 from emonhub.cli import EXIT_FAILED
 from emonhub.config.load import load
 from emonhub.demo.nodes import NODES
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from emonhub.nodes.definition import NodeDefinition
 
 _REDRAW_S = 0.5
+
 _PLAIN_S = 5.0
 """Between two prints where the output is no terminal."""
 
@@ -45,47 +45,61 @@ async def _run(folder: Path, seconds: float | None, speed: float) -> None:
     emoncms = DemoEmoncms()
     configuration_file = folder / "emonhub.conf"
     configuration_file.write_text(_configuration(folder, await emoncms.start(), speed))
-    configuration = load(configuration_file)
-    logs.set_up(configuration.hub)
     lines = LastLines()
-    lines.setFormatter(logs.Formatter())
-    root = logging.getLogger("emonhub")
-    for handler in root.handlers[:]:
-        root.removeHandler(handler)
-    root.addHandler(lines)
-    hub = Hub(configuration_file, configuration)
-    latest = Latest()
-    hub.channels.subscribe("the table", ("ToEmonCMS",), latest)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, hub.stop)
-    if seconds is not None:
-        loop.call_later(seconds, hub.stop)
-    showing = asyncio.create_task(_show(hub, latest, lines, configuration_file, speed), name="show")
+    logging.getLogger().addHandler(lines)
     try:
-        await hub.run()
+        hub = Hub(configuration_file, load(configuration_file))
+        latest = Latest()
+        hub.channels.subscribe("the table", ("ToEmonCMS",), latest)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, hub.stop)
+        if seconds is not None:
+            loop.call_later(seconds, hub.stop)
+        await _run_shown(hub, latest, lines, configuration_file, speed)
+    finally:
+        logging.getLogger().removeHandler(lines)
+        await emoncms.stop()
+    print(
+        f"{latest.frames} frames of {len(latest.cargos)} nodes were decoded;"
+        f" {emoncms.frames} arrived at the demo's emoncms, in {emoncms.requests} requests."
+    )
+
+
+async def _run_shown(hub: Hub, latest: Latest, lines: LastLines, file: Path, speed: float) -> None:
+    title = (
+        f" emonHub: a simulated house, {speed:g} times as fast as a real one. Ctrl-C ends it.",
+        f" Change {file} and see.",
+    )
+    showing = asyncio.create_task(_show(hub, latest, lines, title), name="show")
+    running = asyncio.create_task(hub.run(), name="hub")
+    try:
+        await asyncio.wait([showing, running], return_when=asyncio.FIRST_COMPLETED)
+        hub.stop()  # when the table has failed: it is what the demo is for
+        await running
     finally:
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
-        await emoncms.stop()
-    print(f"\n{emoncms.frames} frames were delivered to the demo's emoncms in {emoncms.requests} requests.")
 
 
-async def _show(hub: Hub, latest: Latest, lines: LastLines, file: Path, speed: float) -> None:
+async def _show(hub: Hub, latest: Latest, lines: LastLines, title: tuple[str, ...]) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
-    from emonhub.cli.table import render  # noqa: PLC0415
+    from emonhub.cli.table import plain, screen  # noqa: PLC0415
 
     console = Console()
-    title = f"emonHub, a simulated house at {speed:g} times the speed of a real one. Ctrl-C ends it.\n{file}"
     if not console.is_terminal:
-        while True:
-            await asyncio.sleep(_PLAIN_S)
-            console.print(render(hub, latest, lines, title))
+        print("\n".join(line.strip() for line in title), flush=True)
+        try:
+            while True:
+                await asyncio.sleep(_PLAIN_S)
+                print(f"\n{plain(hub, latest)}", flush=True)
+        finally:
+            print(f"\n{plain(hub, latest)}\n", flush=True)
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            live.update(render(hub, latest, lines, title), refresh=True)
+            live.update(screen(hub, latest, lines, title, console.size), refresh=True)
             await asyncio.sleep(_REDRAW_S)
 
 
