@@ -12,7 +12,7 @@ from emonhub import Cargo, Layout, SettingError
 from emonhub.interfacers.core.mqtt.live import EmonHubMqttInterfacer
 from emonhub.supervisor import State
 from tests.fakes.mosquitto import Listener, Mosquitto
-from tests.interfacers.mqtt.conftest import until
+from tests.interfacers.mqtt.conftest import serving, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,10 +186,8 @@ async def test_a_broker_that_never_answers(house: House, monkeypatch: pytest.Mon
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         clients.append(writer)
         await reader.read()
-        writer.close()
 
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with serving(silent) as port:
         live = house.add(EmonHubMqttInterfacer, mqtt_port=port).interfacer
         assert isinstance(live, EmonHubMqttInterfacer)
         await until(lambda: "does not answer" in live.trouble)

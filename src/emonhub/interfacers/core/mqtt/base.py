@@ -27,7 +27,7 @@ from emonhub.interfacers.core.mqtt.connection import Connection, connection_to
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emonhub.interfacers.core.mqtt.session import Message, Receipt, Subscription
+    from emonhub.interfacers.core.mqtt.messages import Message, Receipt, Subscription
 
 MAX_PAYLOAD = 1 << 22
 """Bytes of a message that are looked at. Nothing that a meter has to say is longer."""
@@ -46,7 +46,7 @@ class MqttInterfacer(Interfacer):
     mqtt_version = setting(
         choice("auto", "5", "3.1.1"), "auto", "version of MQTT; auto = 5 unless the broker does not know it", init=True
     )
-    mqtt_client_id = setting(text(), "", "client id; empty = made up anew each time", init=True)
+    mqtt_client_id = setting(text(), "", "client id; empty = made up", init=True)
     mqtt_keepalive = setting(
         integer(1, 65535), 15, "seconds without a sign of life after which the broker is asked for one", init=True
     )

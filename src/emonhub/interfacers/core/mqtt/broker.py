@@ -66,7 +66,7 @@ class Broker:
     """A broker and our standing with it. Interfacers for which all of this is equal share one connection.
 
     protocol      "5", "3.1.1", or "auto": 5 unless the broker does not know it
-    client_id     empty = the broker makes one up
+    client_id     empty = made up, for as long as the connection is used
     session_s     how long the broker keeps what it owes us while we are away, seconds; 0 = a clean session
     status_topic  keeps `online` or, by the last will, `offline`; empty = none
     owner         an interfacer's name when it wants the connection for itself, else empty

@@ -34,7 +34,7 @@ from emonhub.interfacers.core.mqtt.topics import level
 
 if TYPE_CHECKING:
     from emonhub import Cargo
-    from emonhub.interfacers.core.mqtt.session import Receipt
+    from emonhub.interfacers.core.mqtt.messages import Receipt
 
 _UNCONFIRMED = 20
 """Messages on their way at once: as many as brokers take of one client by default."""

@@ -10,7 +10,9 @@ from weakref import WeakKeyDictionary
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from emonhub import Unavailable, World
-from emonhub.interfacers.core.mqtt.session import Message, Receipt, Refused, Session, Subscription, WrongVersion
+from emonhub.interfacers.core.mqtt.answers import Refused, WrongVersion
+from emonhub.interfacers.core.mqtt.messages import Message, Receipt, Subscription
+from emonhub.interfacers.core.mqtt.session import Session
 from emonhub.interfacers.core.mqtt.topics import covers
 from emonhub.interfacers.core.mqtt.transport import open_socket
 
@@ -88,6 +90,8 @@ class Connection:
         self._routes: dict[str, list[User]] = {}
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
+        # Kept over reconnects: the broker drops a connection that is dead for the one that takes its place.
+        self._client_id = broker.client_id or f"emonhub-{world.random.getrandbits(48):012x}"
         self._version = MQTTProtocolVersion.MQTTv311 if broker.protocol == "3.1.1" else MQTTProtocolVersion.MQTTv5
 
     @property
@@ -183,7 +187,12 @@ class Connection:
             async with asyncio.timeout(_CONNECT_S):
                 opened = await open_socket(self.broker)
                 session = Session(
-                    self.broker, self._version, opened, on_message=self._on_message, on_drained=self._on_drained
+                    self.broker,
+                    self._version,
+                    self._client_id,
+                    opened,
+                    on_message=self._on_message,
+                    on_drained=self._on_drained,
                 )
                 session.start()
                 await session.opened

@@ -25,7 +25,7 @@ from emonhub.interfacers.core.mqtt.topics import level
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emonhub.interfacers.core.mqtt.session import Message
+    from emonhub.interfacers.core.mqtt.messages import Message
 
 _MAX_IDS = 1000
 """Commands whose result is remembered by id."""

@@ -11,7 +11,7 @@ from emonhub.interfacers.core.mqtt.base import MqttInterfacer
 from emonhub.interfacers.core.mqtt.control import Control
 from emonhub.interfacers.core.mqtt.discovery import Discovery
 from emonhub.interfacers.core.mqtt.formats import Bases, Formats
-from emonhub.interfacers.core.mqtt.session import Message, Subscription
+from emonhub.interfacers.core.mqtt.messages import Message, Subscription
 from emonhub.interfacers.core.mqtt.topics import covers
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -17,6 +16,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from emonhub import Unavailable
+from emonhub.interfacers.core.mqtt.answers import end, refusal, silence
+from emonhub.interfacers.core.mqtt.messages import Message, Receipt
 from emonhub.interfacers.core.mqtt.transport import PahoClient
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
 
     from emonhub.interfacers.core.mqtt.broker import Broker
+    from emonhub.interfacers.core.mqtt.messages import Subscription
 
 MAX_UNSENT = 1 << 18
 """Bytes on their way to a broker that does not take them; more would be memory without bound and stale when it does."""
@@ -43,54 +45,6 @@ _READS = 100
 _CLOSE_S = 1.0
 """For the last messages and the good-bye to go out."""
 
-_REFUSALS = {
-    "Bad user name or password": "user name or password are wrong: see mqtt_user and mqtt_passwd",
-    "Not authorized": "it is not allowed: see mqtt_user and mqtt_passwd, and the broker's own rules",
-    "Client identifier not valid": "its client id is not valid: see mqtt_client_id",
-    "Banned": "it is banned",
-}
-
-
-class Refused(Unavailable):
-    """The broker answers, and does not want us. Only a change on one of the two sides helps."""
-
-
-class WrongVersion(Unavailable):
-    """The broker does not know this version of MQTT."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What a subscription brought."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """How a topic filter is subscribed to: at most QoS 1; `retained` = send also what the broker keeps."""
-
-    qos: int = 0
-    retained: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a message that was to be confirmed.
-
-    taken       the broker has it
-    subscribed  somebody is subscribed to it, as far as the broker says
-    lost        the connection ended first: nobody knows
-    """
-
-    taken: bool
-    subscribed: bool = True
-    lost: bool = False
-    reason: str = ""
-
 
 class Session:
     """`opened` is done when the broker has welcomed us, or raises; `ended` gets the reason of the end, in words."""
@@ -99,6 +53,7 @@ class Session:
         self,
         broker: Broker,
         version: MQTTProtocolVersion,
+        client_id: str,
         opened_socket: socket.socket,
         *,
         on_message: Callable[[Message], bool],
@@ -119,7 +74,7 @@ class Session:
         self._flushing = False
         self._handled = 0
         self._tick: asyncio.TimerHandle | None = None
-        self._client = self._make_client(version)
+        self._client = self._make_client(version, client_id)
 
     def start(self) -> None:
         """Send the greeting."""
@@ -135,8 +90,10 @@ class Session:
         if not self.alive:
             return False
         if self._unsent > MAX_UNSENT:
-            self._congested = True
-            return False
+            self._client.loop_write()
+            if self._unsent > MAX_UNSENT:
+                self._congested = True
+                return False
         self._unsent += len(payload) + len(topic)
         return self._client.publish(topic, payload, qos, retain).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
@@ -196,12 +153,12 @@ class Session:
                 receipt.set_result(Receipt(taken=False, lost=True, reason=reason))
         self._receipts.clear()
 
-    def _make_client(self, version: MQTTProtocolVersion) -> PahoClient:
+    def _make_client(self, version: MQTTProtocolVersion, client_id: str) -> PahoClient:
         broker = self._broker
         is_5 = version == MQTTProtocolVersion.MQTTv5
         client = PahoClient(
             CallbackAPIVersion.VERSION2,
-            client_id=broker.client_id,
+            client_id=client_id,
             clean_session=None if is_5 else not broker.session_s,
             protocol=version,
             reconnect_on_failure=False,
@@ -241,37 +198,15 @@ class Session:
         if not reason.is_failure:
             self.opened.set_result(None)
             return
-        name = reason.getName()
-        if name == "Unsupported protocol version":
-            error: Unavailable = WrongVersion("the broker does not know this version of MQTT")
-        elif name in _REFUSALS:
-            who = f"user {self._broker.user!r}" if self._broker.user else "a client without user name"
-            error = Refused(f"the broker refuses {who}: {_REFUSALS[name]}")
-        else:
-            error = Unavailable(f"the broker refuses the connection: {name}")
-        self.opened.set_exception(error)
+        self.opened.set_exception(refusal(reason.getName(), self._broker))
 
     def _on_disconnect(
         self, client: Any, userdata: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Any
     ) -> None:
-        if flags.is_disconnect_packet_from_server:
-            why = f"the broker ended the connection: {reason.getName()}"
-            if reason.getName() == "Session taken over":
-                why = f"another client has come with our client id {self._broker.client_id!r}"
-        elif reason.getName() == "Keep alive timeout":
-            why = f"the broker has not answered for {self._broker.keepalive_s} s"
-        else:
-            why = "the connection was lost"
+        why = end(reason.getName(), self._broker, said_by_broker=flags.is_disconnect_packet_from_server)
         if not self.opened.done():
-            self.opened.set_exception(Unavailable(self._why_no_answer()))
+            self.opened.set_exception(Unavailable(silence(self._broker)))
         self._loop.call_soon(self.drop, why)
-
-    def _why_no_answer(self) -> str:
-        tls = self._broker.tls
-        hint = "does it want TLS (mqtt_tls_enabled)?"
-        if tls is not None:
-            hint = "is it a port for MQTT?" if tls.certfile else "does it want a certificate (mqtt_tls_certfile)?"
-        return f"the broker closed the connection without an answer: {hint}"
 
     def _on_message(self, client: Client, userdata: Any, raw: MQTTMessage) -> None:
         self._handled += 1

@@ -10,8 +10,8 @@ from emonhub import Cargo, FrameError, Layout, NodeId, SettingError, integer, na
 from emonhub.interfacers.core.mqtt.base import MqttInterfacer
 from emonhub.interfacers.core.mqtt.families import FAMILIES
 from emonhub.interfacers.core.mqtt.hubform import Unpacker
+from emonhub.interfacers.core.mqtt.messages import Message, Subscription
 from emonhub.interfacers.core.mqtt.rules import Rule
-from emonhub.interfacers.core.mqtt.session import Message, Subscription
 from emonhub.interfacers.core.mqtt.topics import covers
 
 if TYPE_CHECKING:
