@@ -1,6 +1,7 @@
 # make run    a simulated house in this terminal        make lint   style and types
 # make test   all tests                                 make bench  speed and memory
 # make quick  the tests that take less than a minute    make lock   renew requirements.lock
+#                                                       make reference  renew docs/reference/settings.md
 #
 # Needs Python 3.11 or newer (with venv and pip) and make. Everything else goes into .venv.
 
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: run test quick test-full lint bench lock clean debian
+.PHONY: run test quick test-full lint bench lock reference clean debian
 
 run: $(VENV)/.run
 	@$(BIN)/emonhub demo
@@ -50,6 +51,9 @@ $(VENV)/.dev: $(VENV)/.run
 
 lock: $(VENV)/.dev
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sort -f > requirements.lock
+
+reference: $(VENV)/.run
+	@$(BIN)/emonhub describe --markdown > docs/reference/settings.md
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

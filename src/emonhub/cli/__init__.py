@@ -51,6 +51,10 @@ def _dispatch(parser: argparse.ArgumentParser, arguments: argparse.Namespace) ->
         from emonhub.cli import decode  # noqa: PLC0415
 
         return decode.main(arguments.frame, arguments.config_file or arguments.config)
+    if command == "describe":
+        from emonhub.cli import describe  # noqa: PLC0415
+
+        return describe.main(arguments.type, markdown=arguments.markdown)
     if command == "demo":
         from emonhub.cli import demo  # noqa: PLC0415
 
@@ -107,6 +111,14 @@ def _parser() -> argparse.ArgumentParser:
     decode.add_argument(
         "--config", type=Path, metavar="FILE", help=f"configuration (default {DEFAULT_FILE}, if it is there)"
     )
+
+    describe = commands.add_parser(
+        "describe",
+        help="show types of interfacers and their settings",
+        description="Show every type of interfacer, or the settings of one; hub and web stand for [hub] and [web].",
+    )
+    describe.add_argument("type", nargs="?", metavar="TYPE", help="a type such as EmonHubJeeInterfacer, hub or web")
+    describe.add_argument("--markdown", action="store_true", help="print the settings reference of the documentation")
 
     demo = commands.add_parser(
         "demo",
