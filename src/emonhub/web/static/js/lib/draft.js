@@ -10,6 +10,7 @@ class Draft extends EventTarget {
   base = ""; // as it is in the file
   version = null;
   writable = false;
+  whyNot = "";
   file = "";
   problems = [];
   good = true;
@@ -25,7 +26,7 @@ class Draft extends EventTarget {
   async load(anyway = false) {
     if (this.changed && !anyway) return;
     const said = await get("/configuration");
-    Object.assign(this, { text: said.text, base: said.text, version: said.version, writable: said.writable, file: said.file, problems: said.problems || [], loaded: true });
+    Object.assign(this, { text: said.text, base: said.text, version: said.version, writable: said.writable, whyNot: said.why_not, file: said.file, problems: said.problems || [], loaded: true });
     this.good = !this.problems.some((problem) => problem.severity === "error");
     this.tell();
   }
@@ -48,7 +49,7 @@ class Draft extends EventTarget {
       Object.assign(this, { good: said.good, problems: said.problems });
     } catch (error) {
       if (turn !== this.turn) return;
-      this.problems = [{ severity: "warning", line: null, where: "", message: `not checked: ${error.message}`, text: `not checked: ${error.message}` }];
+      this.problems = [{ severity: "warning", line: 0, where: [], value: "", message: `not checked: ${error.message}`, text: `not checked: ${error.message}` }];
     }
     this.checking = false;
     this.tell();

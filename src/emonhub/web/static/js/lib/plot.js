@@ -107,7 +107,7 @@ export class Plot {
       scales: { x: { time: true }, y: { range: (_, low, high) => this.rangeOf(low, high) } },
       axes: [
         { ...axis, size: 26, space: 70, values: (_chart, splits, _axis, _space, step) => splits.map((t) => (step < 60 ? clock(t) : clock(t).slice(0, 5))) },
-        { ...axis, size: 54, space: 28, values: (_, splits) => splits.map((one) => value(one)) },
+        { ...axis, size: 54, space: 20, values: (_, splits) => splits.map((one) => value(one)) },
       ],
       series: [{}, { stroke: line, width: 1.75, fill: line + "1c", points: { show: false } }],
       hooks: { setCursor: [(chart) => this.describe(chart.cursor.idx ?? null)] },

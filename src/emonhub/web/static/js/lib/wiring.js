@@ -124,7 +124,7 @@ function frame(width, height, lines, graph, places) {
   const boxes = [...graph.left, ...graph.right].map((itf) => box(itf, places.get(itf.name + "\ni")));
   const channels = graph.channels.map((channel) => channelBox(channel, places.get(channel.name + "\nc")));
   return s("svg", { class: "wiring", viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": "The wiring" },
-    s("defs", null, s("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" },
+    s("defs", null, s("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" },
       s("path", { d: "M0 .5 7.500 4 0 7.500z", class: "arrow" }))),
     lines, channels, boxes);
 }

@@ -149,7 +149,7 @@ function letterTable(list) {
     h("thead", null, h("tr", null, ["Time", "Refused because", "Frame", ""].map((text) => h("th", { scope: "col" }, text || h("span", { class: "sr" }, "Actions"))))),
     h("tbody", null, list.map((one) => h("tr", { "data-key": String(one.id) },
       h("td", { class: "mono nowrap" }, moment(one.time)), h("td", null, one.reason), h("td", { class: "mono record" }, one.record),
-      h("td", null, h("div", { class: "row nowrap" },
+      h("td", null, h("div", { class: "row end nowrap" },
         h("button", { type: "button", "data-act": "retry", "data-id": one.id, "aria-label": `Retry the frame of ${moment(one.time)}` }, "Retry"),
         h("button", { type: "button", "data-act": "drop", "data-id": one.id, class: "danger", "aria-label": `Drop the frame of ${moment(one.time)}` }, "Drop"))))))));
 }

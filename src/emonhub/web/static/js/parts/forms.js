@@ -47,7 +47,8 @@ export function forms(body) {
   return { update };
 }
 
-const faults = (name) => draft.problems.filter((problem) => problem.where?.includes(`[[${name}]]`));
+const faults = (name) => draft.problems.filter((problem) => problem.where[0] === "interfacers" && problem.where[1] === name);
+const toneOf = (problem) => (problem.severity === "error" ? "bad" : "warn");
 const worst = (name) => (faults(name).some((problem) => problem.severity === "error") ? "bad" : "warn");
 
 function fields(itf) {
@@ -62,18 +63,18 @@ function fields(itf) {
   const strays = faults(itf.name).filter((problem) => !type.settings.some((one) => concerns(problem, one.name)));
   return [
     head,
-    strays.map((problem) => h("p", { class: "problem-text" }, `Line ${problem.line}: ${sentence(problem.message)}`)),
+    strays.map((problem) => h("p", { class: "problem-text", "data-level": toneOf(problem) }, `Line ${problem.line}: ${sentence(problem.message)}`)),
     h("fieldset", { "data-key": `${itf.name} set` }, h("legend", null, "Set in the file"), set.length ? h("div", { class: "grid" }, set.map((one) => field(itf, one))) : h("p", { class: "hint" }, "Nothing: all is at its default.")),
     h("details", { "data-key": `${itf.name} rest` }, h("summary", null, `${many(rest.length, "more setting")} at their defaults`), h("div", { class: "grid" }, rest.map((one) => field(itf, one)))),
   ];
 }
 
-const concerns = (problem, setting) => problem.where?.split(" ").at(-1) === setting;
+const concerns = (problem, setting) => problem.where.at(-1) === setting;
 const mine = (name, setting) => faults(name).filter((problem) => concerns(problem, setting));
 
 function field(itf, one) {
   const id = `set-${one.name}`;
-  const now = itf.settings[one.name] ?? "";
+  const now = (itf.settings[one.name] ?? "").replace(one.kind === "list" ? /,\s*$/ : "", "");
   const problem = mine(itf.name, one.name)[0];
   const fallback = text(one.default);
   const described = { "aria-describedby": `${id}-help`, "aria-invalid": problem?.severity === "error" ? "true" : null, disabled: !draft.writable };
@@ -86,14 +87,14 @@ function field(itf, one) {
   return h("div", { class: "field", "data-key": one.name },
     h("label", { for: id }, one.name, one.unit ? h("span", { class: "hint" }, ` in ${one.unit}`) : null),
     input,
-    h("p", { class: "hint", id: `${id}-help` }, sentence(one.help), one.rule && !options ? ` ${sentence(`Must be ${one.rule}`)}` : ""),
-    problem ? h("p", { class: "problem-text", role: "alert" }, sentence(problem.message)) : null);
+    h("p", { class: "hint", id: `${id}-help` }, sentence(one.help), one.rule && one.rule !== "a text" && !options ? ` ${sentence(`Must be ${one.rule}`)}` : ""),
+    problem ? h("p", { class: "problem-text", role: "alert", "data-level": toneOf(problem) }, sentence(problem.message)) : null);
 }
 
 function optionsOf(one, now) {
   let options = null;
   if (one.choices?.length) options = one.choices.map((choice) => [String(choice), String(choice)]);
-  else if (["switch", "bool", "boolean"].includes(one.kind)) options = [["1", "on"], ["0", "off"]];
+  else if (one.kind === "switch") options = [["1", "on"], ["0", "off"]];
   if (options && now !== "" && !options.some(([value]) => value === now)) options.push([now, now]);
   return options;
 }

@@ -13,14 +13,15 @@ const PLOTTED_FIRST = 6; // nodes that show a plot before anybody chose one
 export function enter(root, page) {
   const plots = new Map(); // "source\nid" -> Map(name -> Plot)
   const chosen = remembered("plots", {});
-  const title = h("p", { class: "hint", "aria-live": "off" });
+  const title = h("p", { class: "hint" });
+  let strangers = 0;
   const filter = h("input", { type: "search", id: "node-filter", placeholder: "name, id or interfacer", autocomplete: "off" });
   const list = h("div", { class: "node-list" });
   const unknown = h("section", { "aria-labelledby": "unknown-title", class: "unknown" });
   root.append(
     h("div", { class: "part-head" }, h("div", null, h("h1", null, "Nodes"), title),
       h("div", { class: "field" }, h("label", { for: "node-filter" }, "Filter"), filter)),
-    unknown, list);
+    list, unknown);
 
   const keyOf = (node) => `${node.source}\n${node.id}`;
   const wants = (node, name, at) => chosen[`${keyOf(node)}\n${name}`] ?? (at < PLOTTED_FIRST && name === telling(node));
@@ -28,7 +29,8 @@ export function enter(root, page) {
   const draw = () => {
     const all = nodeList();
     const silent = all.filter((node) => node.stale).length;
-    title.textContent = all.length ? `${many(all.length, "node")}, ${silent ? `${count(silent)} silent` : "all heard"}` : "";
+    show(title, all.length ? `${many(all.length, "node")}, ${silent ? `${count(silent)} silent` : "all heard"}` : "",
+      strangers && all.length ? [" · ", h("button", { type: "button", class: "link", "data-act": "strangers" }, `${many(strangers, "more", "more")} heard and not known`)] : null);
     const text = filter.value.trim().toLowerCase();
     const shown = all.filter((node) => `${label(node)} ${node.id} ${node.source}`.toLowerCase().includes(text));
     if (!all.length) {
@@ -80,8 +82,14 @@ export function enter(root, page) {
   });
   page.every(1000, draw);
   filter.addEventListener("input", draw);
-  onActions(root, { plot: (button) => toggle(button.dataset.node, button.dataset.name) });
-  unknownNodes(unknown, page);
+  onActions(root, {
+    plot: (button) => toggle(button.dataset.node, button.dataset.name),
+    strangers: () => unknown.scrollIntoView(),
+  });
+  unknownNodes(unknown, page, (n) => {
+    strangers = n;
+    draw();
+  });
   draw();
   return { leave: () => plots.forEach((mine) => mine.forEach((plot) => plot.destroy())) };
 }

@@ -107,7 +107,7 @@ function interfacerFacts(itf) {
   if (itf.publishes.length) facts.push(["Publishes on", itf.publishes.join(", ")]);
   if (itf.subscribes.length) facts.push(["Takes from", itf.subscribes.join(", ")]);
   if (itf.live) {
-    facts.push(["Waiting to be sent", count(itf.live.waiting)]);
+    facts.push(["To be sent", count(itf.live.waiting)]);
     if (itf.live.dropped || itf.live.failed) facts.push(["Not sent", `${count(itf.live.dropped + itf.live.failed)}`, "warn"]);
   }
   const bad = Object.entries(itf.bad);

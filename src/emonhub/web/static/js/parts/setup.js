@@ -4,7 +4,7 @@ import { h, icon, onActions, show } from "../lib/dom.js";
 import { changes, diff, diffView } from "../lib/diff.js";
 import { draft } from "../lib/draft.js";
 import { Editor } from "../lib/editor.js";
-import { many, sentence } from "../lib/format.js";
+import { ended, many, sentence } from "../lib/format.js";
 import { attempt, confirmed, dialog, failure, toast } from "../lib/ui.js";
 import { forms } from "./forms.js";
 import { versions } from "./versions.js";
@@ -37,7 +37,7 @@ export function enter(root, page) {
   };
   const refresh = () => {
     if (!draft.loaded) return;
-    hint.textContent = draft.file + (draft.writable ? "" : " (can't be written by the hub)");
+    hint.textContent = draft.file + (draft.writable ? "" : `: ${draft.whyNot || "the hub can't write it"}`);
     showBar(bar);
     shown?.update(null);
   };
@@ -87,7 +87,7 @@ async function save() {
   const chosen = await dialog("Save this?", [
     diffView(diff(draft.base, draft.text)),
     errors.length ? h("div", { class: "notice", "data-level": "bad" }, icon("bad"),
-      h("div", null, h("p", null, `${many(errors.length, "error")}: what they concern does not run until it is mended.`),
+      h("div", null, h("p", null, `${many(errors.length, "error")}. What ${errors.length === 1 ? "it concerns does" : "they concern does"} not run until it is mended.`),
         h("ul", null, errors.slice(0, 5).map((problem) => h("li", null, problem.text || problem.message))))) : null,
   ], [
     { label: "Keep editing", value: "" },
@@ -141,6 +141,12 @@ function fileView(body) {
   };
 }
 
+/** The key, with its value, that a problem's message goes on from. */
+function subject(problem) {
+  const name = problem.where.at(-1);
+  return name ? [h("code", null, problem.value ? `${name} = ${problem.value}` : name), " "] : null;
+}
+
 function problemList() {
   const list = draft.problems;
   const errors = list.filter((problem) => problem.severity === "error").length;
@@ -152,7 +158,7 @@ function problemList() {
     h("ul", null, list.map((problem) => h("li", { "data-level": problem.severity === "error" ? "bad" : "warn" },
       h("button", { type: "button", class: "problem", "data-act": "jump", "data-line": problem.line || 1 },
         icon(problem.severity === "error" ? "bad" : "warn"),
-        h("span", null, h("span", { class: "problem-where" }, problem.line ? `Line ${problem.line}` : "The file", problem.where ? ` · ${problem.where}` : ""),
-          h("span", { class: "problem-message" }, sentence(problem.message))))))),
+        h("span", null, h("span", { class: "problem-where" }, [problem.line ? `Line ${problem.line}` : "The file", ...problem.where.slice(1, 2)].join(" · ")),
+          h("span", { class: "problem-message" }, subject(problem), problem.where.length ? ended(problem.message) : sentence(problem.message))))))),
   ];
 }

@@ -8,8 +8,8 @@ import { attempt, badge, copy, toast } from "../lib/ui.js";
 
 const AGAIN_MS = 5000;
 
-/** Keep `section` showing them; it is hidden while there are none. */
-export function unknownNodes(section, page) {
+/** Keep `section` showing them; it is hidden while there are none. `found` is told how many there are. */
+export function unknownNodes(section, page, found) {
   let nodes = [];
   const draw = () => {
     section.hidden = !nodes.length;
@@ -24,6 +24,7 @@ export function unknownNodes(section, page) {
       nodes = [];
     }
     draw();
+    found(nodes.length);
   };
   const idOf = (button) => nodes.find((node) => String(node.node) === button.dataset.node).node;
   onActions(section, {

@@ -45,7 +45,7 @@ function bringBack(text) {
 function table(all) {
   return h("div", { class: "card scroll" }, h("table", null,
     h("caption", { class: "sr" }, "Earlier versions, newest first"),
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, "Until"), h("th", { scope: "col", class: "num" }, "Size"), h("th", { scope: "col" }, h("span", { class: "sr" }, "Actions")))),
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, "Of"), h("th", { scope: "col", class: "num" }, "Size"), h("th", { scope: "col" }, h("span", { class: "sr" }, "Actions")))),
     h("tbody", null, all.map((one, i) => h("tr", null,
       h("td", null, moment(one.time)), h("td", { class: "num" }, bytes(one.size)),
       h("td", null, h("div", { class: "row end" },
