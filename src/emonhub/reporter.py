@@ -110,6 +110,10 @@ class Reporter(Interfacer):
         buffer: Buffer | None = None,
     ) -> None:
         super().__init__(name, settings, world=world, nodes=nodes)
+        if self.buffer_mode == "sql" and self.sql_url:
+            from emonhub.buffer.sql import Address  # noqa: PLC0415 - only who has a database pays for it
+
+            Address.parse(self.sql_url)
         self.folder: ReporterFolder | None = None
         self.dead_letters = DeadLetters()
         self.taken = 0
@@ -321,9 +325,15 @@ class Reporter(Interfacer):
         self.held_up = "waiting for a replay to end"
         return False
 
+    def _let_others_send(self) -> None:
+        """A replay may take its turn while nothing is on its way, or while this is paused."""
+        if self.folder is not None and (self._batch is None or self._sending_paused):
+            self.folder.unlock()
+
     async def _until_due(self) -> None:
         while not self._stopping:
             self._wake.clear()
+            self._let_others_send()
             wait = max(self._next_post, self._next_allowed) - self.world.monotonic()
             if self._sending_paused or not self.buffer.frames:
                 # The timer is off when it has run out with nothing to send: then the next frame sets the alarm.

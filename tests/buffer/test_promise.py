@@ -68,7 +68,7 @@ def test_no_state_directory_is_said_where_one_was_wanted() -> None:
         ({"buffer_mode": "hybrid"}, 60, 60),
         ({"buffer_mode": "hybrid", "interval": 300.0}, 300, 300),
         ({"buffer_mode": "hybrid", "interval": 3600.0, "hybrid_age_s": 900.0}, 900, 900),
-        ({"buffer_mode": "sql"}, 60, 60),
+        ({"buffer_mode": "sql"}, 0, 60),
         ({"buffer_mode": "memory"}, None, None),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import lzma
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -170,13 +171,28 @@ def refuse(kept: Kept, name: str, old: str, new: str) -> None:
     path = kept.folder() / name
     start = seed("org", segment.first)
     parts = []
-    for found in parse(path.read_bytes(), start, segment.base):
+    data = path.read_bytes()
+    for found in parse(lzma.decompress(data) if segment.packed else data, start, segment.base):
         if isinstance(found, Line):
             record = found.record.replace(old, new)
             parts += frame_lines(start, found.number, segment.base, [record], [found.time], [False])
         else:
             parts.append(note_line(start, found.content))
-    path.write_bytes(b"".join(parts))
+    data = b"".join(parts)
+    path.write_bytes(lzma.compress(data) if segment.packed else data)
+
+
+async def test_refused_frames_far_apart_cost_no_others(kept: Kept) -> None:
+    async with emoncms(kept) as server:
+        await owe(kept, 4000, 4000)
+        (path,) = kept.folder().glob("*.log*")
+        for number in (0, 998, 999, 1000, 2500, 3998):
+            refuse(kept, path.name, f"10,{number},", f"[10],{number},")
+        status, out, err = await replay(kept, "--of", "org")
+        assert status == 1
+        assert "3995 frames sent" in out
+        assert "5 frames refused for good" in err
+        assert len(set(stored(server))) == 3995
 
 
 async def test_only_one_sends_at_a_time(kept: Kept) -> None:

@@ -12,7 +12,7 @@ from emonhub.buffer.base import Batch, Buffer
 from emonhub.errors import FrameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from emonhub.archive.query import ReadBack
     from emonhub.archive.record import Frame
@@ -76,8 +76,11 @@ class ReplayBuffer(Buffer):
     """Owes what `frames` (time and record) gives, and holds no more of it in memory than is on its way.
 
     done       set once all is delivered, or set aside
+    on_pulled  called with the number of frames that come out of the record from now on
     last_time  when the last frame that is done with was read
     """
+
+    on_pulled: Callable[[int], None] = staticmethod(lambda _frames: None)
 
     def __init__(self, frames: Iterator[tuple[float, str]]) -> None:
         self.done = asyncio.Event()
@@ -136,4 +139,4 @@ class ReplayBuffer(Buffer):
             self._times.append(time)
             self._records.append(record)
         if len(self._records) > before:
-            self.on_found(len(self._records) - before)
+            self.on_pulled(len(self._records) - before)

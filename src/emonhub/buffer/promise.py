@@ -128,7 +128,7 @@ def promised(reporter: Reporter, state: Path | None) -> Promise:
     else:
         capacity = _disk_bytes(reporter, state, mode) / frame_bytes
         cut = policy.sync_s if mode != "hybrid" else max(policy.sync_s, min(policy.idle_s, reporter.interval))
-        killed = 0.0 if mode == "journal" else cut
+        killed = 0.0 if mode in {"journal", "sql"} else cut
     outage, limit = capacity / rate, _limit(reporter, state, mode)
     if reporter.max_age and reporter.max_age < outage:
         outage, limit = reporter.max_age, "max_age"
@@ -209,7 +209,7 @@ def _written(reporter: Reporter, state: Path | None, mode: str, frames: float, f
         healthy = payload + _PAGE * (_DAY_S / policy.idle_s + _DAY_S / max(1.0, policy.sync_s, reporter.interval))
     else:
         healthy = payload + 2 * _PAGE * _DAY_S / _RECORD_SPILL_S if policy.keep else 0.0
-    if mode == "journal" and _front(state) is None:
+    if mode in {"journal", "sql"} and _front(state) is None:
         front = payload + 2 * _PAGE * _DAY_S / _WRITEBACK_S
         healthy, failing = healthy + front, failing + front
     factor = _SQL_FACTOR if mode == "sql" else 1.0

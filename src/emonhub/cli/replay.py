@@ -172,6 +172,7 @@ class Sending:
     async def _send(self, frames: Iterator[tuple[float, str]]) -> None:
         self._buffer = buffer = ReplayBuffer(frames)
         self._target.equip(buffer)
+        buffer.on_pulled = self._take
         self._started = time.monotonic()
         runner = self._runner = Runner(self._config, self._target, Channels())
         runner.start()
@@ -184,6 +185,9 @@ class Sending:
                     self._progress.look()
         finally:
             await runner.stop(0)
+
+    def _take(self, frames: int) -> None:
+        self._target.taken += frames
 
     def report(self, status: int) -> int:
         """Say how it went. Returns the exit status."""
