@@ -12,6 +12,7 @@ and `self.period` is a float.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, overload
 
 from emonhub.errors import SettingError
@@ -37,9 +38,18 @@ class Kind(Protocol[T_co]):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a form shows for a setting: `name` is text, integer, number, switch, choice, list, size or duration."""
+
+    name: str = "text"
+    choices: tuple[str, ...] = ()
+
+
 class _Kind(Generic[T]):
-    def __init__(self, rule: str, parse: Callable[[Raw], T]) -> None:
+    def __init__(self, rule: str, parse: Callable[[Raw], T], name: str = "text", choices: tuple[str, ...] = ()) -> None:
         self.rule = rule
+        self.description = Description(name, choices)
         self._parse = parse
 
     def __call__(self, raw: Raw) -> T:
@@ -71,7 +81,7 @@ def integer(low: int | None = None, high: int | None = None) -> Kind[int]:
         _check_range(value, low, high)
         return value
 
-    return _Kind(_range_rule("a whole number", low, high), parse)
+    return _Kind(_range_rule("a whole number", low, high), parse, "integer")
 
 
 def number(low: float | None = None, high: float | None = None) -> Kind[float]:
@@ -84,7 +94,7 @@ def number(low: float | None = None, high: float | None = None) -> Kind[float]:
         _check_range(value, low, high)
         return value
 
-    return _Kind(_range_rule("a number", low, high), parse)
+    return _Kind(_range_rule("a number", low, high), parse, "number")
 
 
 _SWITCH = {
@@ -95,13 +105,13 @@ _SWITCH = {
 
 def switch() -> Kind[bool]:
     """1/0, true/false, yes/no, on/off, in any case."""
-    return _Kind("1 or 0 (also true/false, yes/no, on/off)", lambda raw: _SWITCH[_one(raw).lower()])
+    return _Kind("1 or 0 (also true/false, yes/no, on/off)", lambda raw: _SWITCH[_one(raw).lower()], "switch")
 
 
 def choice(*allowed: str) -> Kind[str]:
     """One of some words, in any case; comes out as it is written here."""
     known = {word.lower(): word for word in allowed}
-    return _Kind("one of " + ", ".join(allowed), lambda raw: known[_one(raw).lower()])
+    return _Kind("one of " + ", ".join(allowed), lambda raw: known[_one(raw).lower()], "choice", allowed)
 
 
 def name_list() -> Kind[tuple[str, ...]]:
@@ -111,7 +121,7 @@ def name_list() -> Kind[tuple[str, ...]]:
         parts = [raw] if isinstance(raw, str) else raw
         return tuple(part.strip() for part in parts if part.strip())
 
-    return _Kind("a list of names, separated by commas", parse)
+    return _Kind("a list of names, separated by commas", parse, "list")
 
 
 def matching(pattern: str, rule: str) -> Kind[str]:
@@ -141,7 +151,7 @@ def size(low: int = 0) -> Kind[int]:
         _check_range(value, low, None)
         return value
 
-    return _Kind(f"a size in bytes, at least {low} (k, M, G may follow)", parse)
+    return _Kind(f"a size in bytes, at least {low} (k, M, G may follow)", parse, "size")
 
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31557600.0}
@@ -159,7 +169,13 @@ def duration() -> Kind[float]:
             raise ValueError(raw)
         return float(match[1]) * _SECONDS[match[2]]
 
-    return _Kind("a length of time such as 30 s, 12 h, 90 d or ever", parse)
+    return _Kind("a length of time such as 30 s, 12 h, 90 d or ever", parse, "duration")
+
+
+def describe(kind: Kind[Any]) -> Description:
+    """What a form shows for this kind; a kind of somebody's own is a text."""
+    found = getattr(kind, "description", None)
+    return found if isinstance(found, Description) else Description()
 
 
 def _check_range(value: float, low: float | None, high: float | None) -> None:

@@ -17,16 +17,21 @@ _LONGEST_SOCKET_NAME = 108
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, which is checked to be ours
 
 
-def state_dir(configured: str, environ: Mapping[str, str]) -> Path | None:
-    """Where to keep state: as configured, as systemd says, /var/lib/emonhub, or the user's own; None where nothing
-    can be written. A configured one that can't be written is not replaced by another.
+def candidates(configured: str, environ: Mapping[str, str]) -> list[Path]:
+    """Where state may be kept, the best first: as configured, or as systemd says, or else /var/lib/emonhub or the
+    user's own. A configured one that can't be written is not replaced by another.
     """
     if configured:
-        return _usable(Path(configured).expanduser())
+        return [Path(configured).expanduser()]
     if given := environ.get("STATE_DIRECTORY"):
-        return _usable(Path(given.split(":")[0]))
+        return [Path(given.split(":")[0])]
     home = environ.get("XDG_STATE_HOME") or (f"{environ['HOME']}/.local/state" if environ.get("HOME") else "")
-    return _usable(SYSTEM) or (_usable(Path(home) / "emonhub") if home else None)
+    return [SYSTEM, *([Path(home) / "emonhub"] if home else [])]
+
+
+def state_dir(configured: str, environ: Mapping[str, str]) -> Path | None:
+    """Where to keep state: the first of the candidates that can be written to; None where none can."""
+    return next(filter(None, map(_usable, candidates(configured, environ))), None)
 
 
 def socket_path(state: Path | None) -> Path | None:

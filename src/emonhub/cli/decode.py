@@ -12,19 +12,12 @@ from emonhub.errors import FrameError
 from emonhub.nodes.datacodes import PLAIN, SIZES
 from emonhub.nodes.decoder import BYTE_OF_FIELD, compile_decoder, show
 from emonhub.nodes.definition import Codec, NodeDefinition
+from emonhub.nodes.likely import remark
 from emonhub.nodes.templates import Template, templates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from emonhub.cargo import Value
-
-_LIKELY = {"V": (0, 500), "C": (-55, 125), "%": (0, 100), "Wh": (-1e8, 1e8), "p": (0, 1e9), "n": (0, 1e8)}
-"""What homes have, by unit. Outside of it, a frame has most likely been decoded by the wrong template."""
-
-_NO_SENSOR_C = 300
-"""What the firmwares of emonTx boards send for a temperature sensor that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +131,9 @@ def _print_values(frame: _Frame, definition: NodeDefinition) -> bool:
         position += size
         number = "no number" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
         said = f"{layout.name_of(index):<{width}} = {number} {layout.unit_of(index)}".rstrip()
-        print(f"    {raw:>16}  {said}{_remark(value, layout.unit_of(index))}")
+        what = remark(value, layout.unit_of(index), layout.name_of(index))
+        print(f"    {raw:>16}  {said}{f'  <- {what}' if what else ''}")
     return True
-
-
-def _remark(value: Value, unit: str) -> str:
-    low, high = _LIKELY.get(unit, (None, None))
-    if value is None or low is None or high is None or low <= value <= high:
-        return ""
-    return "  <- no sensor" if (unit, value) == ("C", _NO_SENSOR_C) else "  <- unlikely"
 
 
 def _codes(definition: NodeDefinition, fields: int) -> tuple[str, ...]:

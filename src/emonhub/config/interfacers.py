@@ -73,7 +73,7 @@ def _switched_off(findings: Findings, where: Where, section: dict[str, Any]) -> 
     return _Check(quiet, where, section, "").result()
 
 
-def _other_spelling(name: str) -> str:
+def other_spelling(name: str) -> str:
     """The section that a name such as `runtime_settings` means; empty for the right spelling, and for other names."""
     form = name.lower().replace("_", "").replace(" ", "").removesuffix("s")
     kind = {"initsetting": INIT, "runtimesetting": RUNTIME}.get(form, "")
@@ -131,7 +131,7 @@ class _Check:
             if isinstance(self.section.get(kind), dict):
                 found[kind] = (kind, self.section[kind])
         for name, section in self.section.items():
-            kind = _other_spelling(name) if isinstance(section, dict) else ""
+            kind = other_spelling(name) if isinstance(section, dict) else ""
             if kind and kind not in found:
                 found[kind] = (name, section)
                 self.findings.warn((*self.where, name), f"is read as [[[{kind}]]]: write it so", section=True)
@@ -219,7 +219,7 @@ class _Check:
         for key, value in self.section.items():
             where = (*self.where, key)
             if isinstance(value, dict):
-                if key not in {INIT, RUNTIME} and not _other_spelling(key):
+                if key not in {INIT, RUNTIME} and not other_spelling(key):
                     self.findings.unknown(where, [INIT, RUNTIME], section=True)
             elif key in settings:
                 self.findings.warn(where, f"has no effect here: move it into [[[{settings[key].section}]]]")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from emonhub.config import accepted
 from emonhub.config.channels import check_channels
 from emonhub.config.findings import Findings
 from emonhub.config.interfacers import check_interfacers
@@ -51,7 +53,14 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
     """Read and check the file. Raises ParseFailed or OSError when it can't be used at all."""
     looked = look(path)
     with path.open("rb") as file:
-        parsed = parse(file.read(BIGGEST_FILE + 1))
+        data = file.read(BIGGEST_FILE + 1)
+    found = check(data, path, environ)
+    return replace(found, sources={path: looked, **found.sources})
+
+
+def check(data: bytes, path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
+    """What the file would say if it had this content. Raises ParseFailed when it could not be used at all."""
+    parsed = parse(data)
     findings = Findings(parsed, path.parent, environ, list(parsed.problems))
     _check_top(findings)
     hub = HubConfig(**_check_keys(findings, "hub", HubSettings))
@@ -60,7 +69,13 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
     nodes, bad_nodes = check_nodes(findings)
     check_channels(findings, on, off)
     findings.problems.sort(key=lambda problem: problem.line)
-    sources = {path: looked} | {file: look(file) for file in findings.files}
+    sources = {file: look(file) for file in findings.files}
+    beside = accepted.find(hub.state_dir, environ)
+    if beside is not None:
+        sources[beside] = look(beside)
+        more, problems = accepted.load(beside)
+        nodes = {node: more[node] for node in more if node not in bad_nodes} | nodes
+        findings.problems += problems
     return Configuration(path, hub, on, nodes, tuple(findings.problems), frozenset(bad_nodes), sources, web)
 
 

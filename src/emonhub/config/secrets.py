@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from emonhub.config.model import Configuration
     from emonhub.settings import Raw
 
 REFERENCE = re.compile(r"\$\{(env|file):([^{}]*)\}")
@@ -53,6 +54,12 @@ def secret_texts(values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     return sorted((text for text in found if len(text) >= _SHORTEST_HIDDEN), key=len, reverse=True)
 
 
+def all_secrets(configuration: Configuration) -> list[str]:
+    """The texts that a whole configuration holds secret."""
+    found = [t for config in configuration.interfacers.values() for t in secret_texts(config.settings, config.secrets)]
+    return found + [text for text in (configuration.web.password, configuration.web.token) if text]
+
+
 def _collect(value: Any, found: set[str]) -> None:
     if isinstance(value, dict):
         for part in value.values():
@@ -69,6 +76,12 @@ def conceal(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         text = text.replace(secret, MASK)
     return _KEY_IN_QUERY.sub(rf"\1{MASK}", _USERINFO.sub(rf"\1:{MASK}", text))
+
+
+def secret_ranges(text: str) -> list[tuple[int, int]]:
+    """Where the secrets stand that `conceal` finds by itself: from, to."""
+    found = [(match.end(1) + 1, match.end()) for match in _USERINFO.finditer(text)]
+    return found + [(match.end(1), match.end()) for match in _KEY_IN_QUERY.finditer(text)]
 
 
 def _expand_text(text: str, folder: Path, files: set[Path], environ: Mapping[str, str]) -> tuple[str, bool]:

@@ -107,17 +107,13 @@ class _Reader:
 
     def _read_section(self, line: str) -> bool:
         """Take the line if it is a section's. Returns whether it is."""
-        if not line.startswith("["):
+        found = split_section(line)
+        if found is None:
             return False
-        match = _SECTION.fullmatch(line[: _LONGEST_HEAD * 2]) if len(line) <= _LONGEST_HEAD else _shortened(line)
-        if match is None:
-            return False
-        name = _unquote(match["name"])
-        depth, closed = match["open"].count("["), match["close"].count("]")
-        if depth != closed:
-            self._problem("", f"section [{name}] has {depth} opening and {closed} closing brackets: make them equal")
-            depth = max(depth, closed)
-        self._enter(name, depth, sound=match["open"].count("[") == closed)
+        name, opened, closed = found
+        if opened != closed:
+            self._problem("", f"section [{name}] has {opened} opening and {closed} closing brackets: make them equal")
+        self._enter(name, max(opened, closed), sound=opened == closed)
         return True
 
     def _enter(self, name: str, depth: int, *, sound: bool) -> None:
@@ -163,7 +159,7 @@ class _Reader:
 
     def _read_key(self, line: str) -> None:
         start = self._index
-        key, value, message = _split_key(line)
+        key, value, message = split_key(line)
         if message:
             self._problem("", message)
             return
@@ -205,6 +201,16 @@ class _Reader:
 _TWICE = "put both together, or take one out"
 
 
+def split_section(line: str) -> tuple[str, int, int] | None:
+    """A section's name and how many brackets open and close around it; None for a line that is no section's."""
+    if not line.startswith("["):
+        return None
+    match = _SECTION.fullmatch(line) if len(line) <= _LONGEST_HEAD else _shortened(line)
+    if match is None:
+        return None
+    return _unquote(match["name"]), match["open"].count("["), match["close"].count("]")
+
+
 def _shortened(line: str) -> re.Match[str] | None:
     """A long section line: only its comment may be long."""
     head, hash_sign, _ = line[:_LONGEST_HEAD].rpartition("#")
@@ -219,7 +225,7 @@ def _unquote(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
-def _split_key(line: str) -> tuple[str, str, str]:
+def split_key(line: str) -> tuple[str, str, str]:
     """Key, value, and why that can't be told."""
     if line[0] in "\"'":
         match = _QUOTED_KEY.match(line) if "=" in line[:_LONGEST_HEAD] else None
