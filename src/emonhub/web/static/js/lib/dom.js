@@ -46,6 +46,24 @@ export function show(element, ...children) {
   morphChildren(element, wanted);
 }
 
+const made = new WeakMap();
+
+/** Make `list` have an element for each of `items`, in their order: `make(item)` is called once for an item. */
+export function showItems(list, items, make) {
+  let at = list.firstChild;
+  for (const item of items) {
+    if (!made.has(item)) made.set(item, make(item));
+    const element = made.get(item);
+    if (element === at) at = at.nextSibling;
+    else list.insertBefore(element, at);
+  }
+  while (at) {
+    const after = at.nextSibling;
+    at.remove();
+    at = after;
+  }
+}
+
 function morphChildren(from, to) {
   const keyed = new Map();
   for (const child of from.children) if (child.dataset?.key) keyed.set(child.dataset.key, child);

@@ -133,10 +133,9 @@ function box(itf, place) {
   const { level, word } = stateOf(itf);
   const room = place.w - 52;
   const facts = factsOf(itf);
-  return s("a", { class: "box", "data-level": level, href: `#/overview/${encodeURIComponent(itf.name)}`,
-    "aria-label": `${itf.name}: ${word}, ${facts}` },
+  return s("a", { class: "box", "data-level": level, href: `#/overview/${encodeURIComponent(itf.name)}` },
   s("rect", { x: place.x, y: place.y, width: place.w, height: place.h, rx: 8 }),
-  s("use", { href: `/static/icons.svg#${level}`, class: "icon", x: place.x + 12, y: place.y + 18, width: 20, height: 20 }),
+  s("use", { href: `/static/icons.svg#${level}`, class: "icon", role: "img", "aria-label": word, x: place.x + 12, y: place.y + 18, width: 20, height: 20 }),
   s("text", { x: place.x + 42, y: place.y + 24, class: "box-name" }, cut(itf.name, room, NAME_FONT)),
   s("text", { x: place.x + 42, y: place.y + 42, class: "box-facts" }, cut(level === "ok" ? facts : `${word}, ${facts}`, room, FACTS_FONT)));
 }

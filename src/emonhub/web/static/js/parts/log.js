@@ -1,7 +1,7 @@
 // Log: the newest lines, filtered, followed; how much each interfacer tells, changed at once.
 
 import { get, put } from "../lib/api.js";
-import { h, show } from "../lib/dom.js";
+import { h, show, showItems } from "../lib/dom.js";
 import { clock, count, many } from "../lib/format.js";
 import { store } from "../lib/store.js";
 import { attempt, toast } from "../lib/ui.js";
@@ -15,7 +15,6 @@ const SHOWN = 500;
 
 export function enter(root, page) {
   let lines = [];
-  let number = 0;
   const fields = {
     level: h("select", { id: "log-level" }, LEVELS.slice(0, 4).map((level) => h("option", { value: level }, level === "DEBUG" ? "all" : `${level.toLowerCase()} and worse`))),
     of: h("select", { id: "log-of" }),
@@ -39,11 +38,12 @@ export function enter(root, page) {
     const found = lines.filter((line) => LEVELS.indexOf(line.level) >= least && (!of || (of === "hub" ? !line.interfacer : line.interfacer === of.slice(2)))
       && (!text || line.text.toLowerCase().includes(text)));
     status.textContent = `${many(found.length, "line")} of the last ${count(lines.length)}`;
-    show(list, found.length ? found.slice(-SHOWN).map(row) : h("li", { class: "bare" }, lines.length ? "No line matches." : "Nothing has been logged yet."));
+    if (found.length) showItems(list, found.slice(-SHOWN), row);
+    else list.replaceChildren(h("li", { class: "bare" }, lines.length ? "No line matches." : "Nothing has been logged yet."));
     if (follow.checked) list.scrollTop = list.scrollHeight;
   };
   const add = (news) => {
-    for (const line of news) if (line.text !== undefined) lines.push({ ...line, number: ++number });
+    for (const line of news) if (line.text !== undefined) lines.push(line);
     if (lines.length > KEPT) lines = lines.slice(-KEPT);
     draw();
   };
@@ -86,7 +86,7 @@ export function enter(root, page) {
 const field = (id, text, input) => h("div", { class: "field" }, h("label", { for: id }, text), input);
 
 function row(line) {
-  return h("li", { "data-key": `n${line.number}`, "data-level": TONES[line.level] },
+  return h("li", { "data-level": TONES[line.level] },
     h("span", { class: "log-time mono" }, clock(line.time)), h("span", { class: "log-level" }, line.level), h("span", { class: "log-of" }, line.interfacer || "hub"),
     h("span", { class: "log-text" }, line.text));
 }

@@ -153,7 +153,7 @@ function problemList() {
   const rest = list.length - errors;
   const said = draft.checking ? "Checking…" : list.length ? [errors && many(errors, "error"), rest && many(rest, "warning")].filter(Boolean).join(", ") : "No problems";
   return [
-    h("h2", { id: "problems-title", role: "status" }, said),
+    h("h2", { id: "problems-title" }, h("span", { role: "status" }, said)),
     list.length ? null : h("p", { class: "hint" }, "The text is checked as you type. Problems are listed here, with their line."),
     h("ul", null, list.map((problem) => h("li", { "data-level": problem.severity === "error" ? "bad" : "warn" },
       h("button", { type: "button", class: "problem", "data-act": "jump", "data-line": problem.line || 1 },

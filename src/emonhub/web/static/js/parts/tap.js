@@ -1,6 +1,6 @@
 // Live tap: frames as they pass, from raw to where they went, and what could not be used.
 
-import { h, icon, onActions, show } from "../lib/dom.js";
+import { h, icon, onActions, showItems } from "../lib/dom.js";
 import { clock, count, many, value } from "../lib/format.js";
 import { store } from "../lib/store.js";
 import { badge, empty } from "../lib/ui.js";
@@ -46,7 +46,7 @@ export function enter(root, page) {
       if (channel && !(e.channels || []).includes(channel)) return false;
       if (fields.bad.checked && e.event !== "discarded") return false;
       if (node && e.node !== node && !(e.name || "").toLowerCase().includes(node)) return false;
-      return !text || haystack(e).includes(text);
+      return !text || (e.all ??= haystack(e)).includes(text);
     });
   };
 
@@ -55,9 +55,9 @@ export function enter(root, page) {
     const told = `${many(found.filter((e) => e.event !== "missed").length, "frame")} of the last ${count(events.length)}`;
     status.textContent = paused ? `Paused, ${many(waiting, "frame")} came since` : events.length ? told : "";
     copyAll.disabled = !found.some((e) => e.event !== "missed" && e.raw);
-    if (!events.length) return show(list, h("li", { class: "bare" }, empty("Waiting for the next frame", "Everything that an interfacer reads shows up here, also what could not be used.")));
-    if (!found.length) return show(list, h("li", { class: "bare" }, empty("Nothing matches so far", "Frames that pass from now on are shown when they match.")));
-    show(list, found.slice(0, SHOWN).map(row));
+    if (!events.length) return list.replaceChildren(h("li", { class: "bare" }, empty("Waiting for the next frame", "Everything that an interfacer reads shows up here, also what could not be used.")));
+    if (!found.length) return list.replaceChildren(h("li", { class: "bare" }, empty("Nothing matches so far", "Frames that pass from now on are shown when they match.")));
+    showItems(list, found.slice(0, SHOWN), row);
   };
 
   const options = () => {
@@ -127,10 +127,10 @@ function haystack(e) {
 
 function row(e) {
   if (e.event === "missed") {
-    return h("li", { class: "tap-missed", "data-key": `n${e.number}` }, `${many(e.count, "frame")} passed too fast to be shown`);
+    return h("li", { class: "tap-missed" }, `${many(e.count, "frame")} passed too fast to be shown`);
   }
   const bad = e.event === "discarded";
-  return h("li", { class: `tap-row${bad ? " tap-bad" : ""}`, "data-key": `n${e.number}`, "data-level": bad ? "bad" : null },
+  return h("li", { class: `tap-row${bad ? " tap-bad" : ""}`, "data-level": bad ? "bad" : null },
     h("span", { class: "tap-time mono" }, clock(e.time, true)),
     h("span", { class: "tap-of" }, e.interfacer),
     h("span", { class: "tap-node" }, bad ? badge("bad", e.reason) : [h("strong", null, e.name || `node ${e.node}`), e.rssi ? h("small", null, ` ${value(e.rssi)} dBm`) : null]),

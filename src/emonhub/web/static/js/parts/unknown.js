@@ -58,7 +58,7 @@ function card(node) {
       : h("p", null, "No template has frames of this length. Say how to read it in ", h("a", { href: "#/setup" }, "Setup"), "."),
     h("footer", { class: "row" },
       h("button", { type: "button", "data-act": "start", "data-node": node.node }, "Copy a start for emonhub.conf"),
-      h("button", { type: "button", class: "quiet", "data-act": "forget", "data-node": node.node, "aria-label": `Forget node ${node.node}` }, "Forget it")));
+      h("button", { type: "button", class: "quiet", "data-act": "forget", "data-node": node.node, "aria-label": `Forget it: node ${node.node}` }, "Forget it")));
 }
 
 function candidate(node, one) {
