@@ -58,6 +58,7 @@ class SimulatedDisk(Disk):
         self.calls: Counter[str] = Counter()
         self.written = 0
         self.sins: list[str] = []
+        self.bad_blocks: set[tuple[Path, int]] = set()  # (file, byte that can't be read)
         self.free_bytes = 1 << 40
         self._durable: dict[Path, _File] = {}
         self._durable_folders = {Path("/")}
@@ -122,7 +123,10 @@ class SimulatedDisk(Disk):
     def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
         self._do("read", path, changes=False)
         data = bytes(self._file(path).data)
-        return data[offset:] if size < 0 else data[offset : offset + size]
+        end = len(data) if size < 0 else offset + size
+        if any(path == bad and offset <= place < end for bad, place in self.bad_blocks):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return data[offset:end]
 
     def put(self, path: Path, offset: int, data: bytes) -> None:
         if path not in self.files:

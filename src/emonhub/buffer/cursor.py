@@ -27,12 +27,13 @@ class Cursor:
         self._disk = disk
         self._path = path
         self._turn = 0
+        self._spoilt = False
         self.number = 0
         try:
             data = disk.read(path, 0, 2 * _SLOT)
         except OSError:
             data = b""
-        self._there = bool(data)
+        self.there = bool(data)
         for slot in (data[:_SLOT], data[_SLOT:]):
             self._take(slot)
 
@@ -40,12 +41,26 @@ class Cursor:
         """Return once the number is on the disk. Raises OSError; then it has not moved."""
         rest = b"%d %d" % (self._turn + 1, number)
         slot = (b"%08x %b" % (crc32(rest), rest)).ljust(_SLOT - 1) + b"\n"
-        self._disk.put(self._path, _SLOT * ((self._turn + 1) % 2), slot)
-        if not self._there:
+        self._put(_SLOT * ((self._turn + 1) % 2), slot)
+        if not self.there:
             self._disk.sync_folder(self._path.parent)
-            self._there = True
+            self.there = True
         self._turn += 1
         self.number = number
+
+    def _put(self, offset: int, slot: bytes) -> None:
+        if self._spoilt:  # nobody knows what is in that file, and to sync it again would tell nothing
+            fresh = self._path.with_name(f"{self._path.name}.new")
+            self._disk.remove(fresh)
+            self._disk.put(fresh, offset, slot)
+            self._disk.rename(fresh, self._path)
+            self._spoilt = self.there = False
+            return
+        try:
+            self._disk.put(self._path, offset, slot)
+        except OSError:
+            self._spoilt = True
+            raise
 
     def _take(self, slot: bytes) -> None:
         check, _, rest = slot.rstrip().partition(b" ")

@@ -32,7 +32,7 @@ _SMALLEST_FILE = 4096
 _FILES = 8
 """Among which a small buffer is divided, so that it never lets go of all that it holds at once."""
 
-_SPARSE = 64
+_SPARSE = 8
 """Files with fewer frames are not thinned any more."""
 
 _UNFINISHED = ".new"
@@ -249,6 +249,9 @@ class Journal(Store):
         self._writing = Writing(self._disk, self._folder, segment, self._owner, [header, *self._nodes.values()])
         self._writing.stamp = stamp
         self._segments.append(segment)
+        if self._cursor is not None and not self._cursor.there:
+            with suppress(OSError):
+                self._cursor.move(self._cursor.number)  # while there is room for it: without it nothing is deleted
 
     def _finish(self) -> None:
         """Let go of the file that is being written. What a disk that fails does not do now, the next start settles."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+_BLANK = ord(" ")
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A frame's line. `offset` is where it starts, in bytes from the start of what was read."""
@@ -47,13 +50,12 @@ def seed(owner: str, first: int) -> int:
     return crc32(f"{owner} {first}\n".encode())
 
 
-def frame_lines(
+def frame_lines(  # noqa: PLR0917 - what a line is made of, in its order
     seed: int,
     number: int,
     base: float,
     records: Iterable[str],
     times: Iterable[float],
-    *,
     provisional: Iterable[bool],
 ) -> list[bytes]:
     """The lines of some frames, the first of which has this number; each with its newline."""
@@ -82,7 +84,7 @@ def index(data: bytes, seed: int, stop: int | None = None) -> tuple[array[int], 
     while (end := find(b"\n", start)) >= 0:
         rest = data[start + 9 : end]
         try:
-            if rest and int(data[start : start + 8], 16) == crc32(rest, seed):
+            if rest and data[start + 8] == _BLANK and int(data[start : start + 8], 16) == crc32(rest, seed):
                 number = rest[: rest.find(b" ")]
                 if number == b"=":
                     notes.append(json.loads(rest[2:]))

@@ -212,7 +212,7 @@ class Writing:
             segment.base,
             chunk.records,
             chunk.times,
-            provisional=chunk.provisional or [False] * len(chunk.records),
+            chunk.provisional or [False] * len(chunk.records),
         )
         data = b"".join(lines)
         self._file.write(data)

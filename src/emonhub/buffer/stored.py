@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,9 @@ _FRONT_BYTES = 4 << 20
 """The front takes no more than this while the store fails: a page of memory a frame in the worst case, on a Pi Zero."""
 
 _QUARTERS = 4
+
+_AT_ONCE = 5000
+"""Frames in one write: on a disk that is nearly full some may still have room, and reading need not wait for long."""
 
 _SPILL_BYTES = 1 << 18
 """A front of this size is spilled at once: at high rates a whole write's worth comes together in no time."""
@@ -305,6 +309,11 @@ class StoredBuffer(Buffer):
         index = max(self._first, self._start) - self._start
         return Batch(self._start + index, self._records[index:], self._times[index:])
 
+    def rescued(self) -> None:
+        """What `unsafe` gave is safe elsewhere: no successor is to find it in the front's files."""
+        if self._files is not None:
+            self._try_front(self._files.close, delete=True)
+
     # Spilling
 
     def _due(self) -> float | None:
@@ -362,33 +371,42 @@ class StoredBuffer(Buffer):
     async def _spill_once(self) -> None:
         if not self._opened:
             self._adopt(await self._in_storage(self.store.open, self._cursor))
+        if self._trouble:
+            with suppress(OSError):
+                await self._trim()  # a disk that is full may have room then
         while self._notes:
             node, note = next(iter(self._notes.items()))
             await self._in_storage(self.store.describe, node, note)
             if self._notes.get(node) is note:
                 del self._notes[node]
-        chunk = self._snapshot(0 if self.policy.keep else max(0, self._first - self._start))
-        if chunk.records:
+        if self._files is not None and self._records:
+            self._try_front(self._files.start, self.end + self._shift)  # what comes from now on, in a file of its own
+        end = self.end
+        while (chunk := self._snapshot(end)).records:
             mark = self._removed
             lost = await self._in_storage(self.store.write, chunk, self._first + self._shift)
             self._count_lost(lost, mark)
             self._spilled(chunk.end - self._shift)
-        self._trim_due = 0.0
-        mark = self._removed
-        self._count_lost(await self._in_storage(self.store.trim, self._first + self._shift), mark)
-        self._stored_bytes = self.store.held
+        await self._trim()
         if self._trouble:
             self._trouble = ""
             self._log.info("Writing to the disk again")
 
-    def _snapshot(self, skip: int) -> Chunk:
-        first = self._start + skip
-        chunk = Chunk(first + self._shift, self._records[skip:], self._times[skip:])
+    async def _trim(self) -> None:
+        self._trim_due = 0.0
+        mark = self._removed
+        self._count_lost(await self._in_storage(self.store.trim, self._first + self._shift), mark)
+        self._stored_bytes = self.store.held
+
+    def _snapshot(self, end: int) -> Chunk:
+        """The next frames to be written of those before `end`."""
+        first = self._start if self.policy.keep else max(self._first, self._start)
+        end = min(end, first + _AT_ONCE)
+        wanted = slice(first - self._start, max(0, end - self._start))
+        chunk = Chunk(first + self._shift, self._records[wanted], self._times[wanted])
         if self._provisional:
-            chunk.provisional = [n in self._provisional for n in range(first, self.end)]
+            chunk.provisional = [number in self._provisional for number in range(first, first + len(chunk.records))]
             chunk.stamp = self._world.clock.stamp()
-        if chunk.records and self._files is not None:
-            self._try_front(self._files.start, self.end + self._shift)  # what comes from now on, in a file of its own
         return chunk
 
     def _spilled(self, end: int) -> None:
