@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from emonhub.buffer.choose import open_buffer, replace_buffer, traits
+from emonhub.buffer.choose import leave, open_buffer, replace_buffer, traits
 from emonhub.state import state_dir
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Keeper:
     async def _put_away(name: str, owed: Owed) -> None:
         await owed.buffer.close()
         frames = owed.buffer.frames
-        if frames and owed.buffer.durable:
+        if frames and leave(owed.buffer, owed.folder):
             log.info("'%s': %d frames are kept for the next start", name, frames)
         elif frames:
             log.warning("'%s': %d frames were not delivered and are lost with the memory", name, frames)

@@ -12,15 +12,13 @@ from emonhub.buffer.sql import Address, SqlStore
 from emonhub.buffer.store import Chunk, Lost
 from emonhub.clock import Clock
 from emonhub.errors import SettingError
-from tests.fakes import databases
-from tests.fakes.databases import PASSWORD, Place, Server
+from tests.fakes.databases import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 NOW = 1_800_000_000.0
-KINDS = ("sqlite", "mysql", "postgresql")
 
 
 class Time:
@@ -30,33 +28,6 @@ class Time:
         self.now = NOW
         self.is_set = True
         self.clock = Clock(lambda: self.now, lambda: 1000.0, "this boot", lambda: self.is_set)
-
-
-@pytest.fixture(scope="session")
-def servers() -> Iterator[Callable[[str], Server]]:
-    """Started when the first test wants one."""
-    started: dict[str, Server] = {}
-
-    def get(kind: str) -> Server:
-        if kind not in started:
-            started[kind] = databases.start(kind)
-        return started[kind]
-
-    yield get
-    for server in started.values():
-        server.close()
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, servers: Callable[[str], Server], tmp_path: Path) -> Place:
-    if request.param == "sqlite":
-        return Place(f"sqlite://{tmp_path}/buffer.sqlite")
-    return servers(request.param).database()
-
-
-@pytest.fixture(params=KINDS[1:])
-def served(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Place:
-    return servers(request.param).database()
 
 
 @pytest.fixture
@@ -572,10 +543,7 @@ def test_a_dropped_table_is_made_again_and_what_was_in_it_is_counted(store: SqlS
     place.query("DROP TABLE emonhub_buffer")
     place.query("DROP TABLE emonhub_nodes")
     lost = store.write(frames(10, 3), 2)
-    assert [(item.first, item.end, item.frames, item.reason) for item in lost] == [
-        (0, 10, 10, "gone from the database")
-    ]
-    assert (lost[0].first_time, lost[0].last_time) == (NOW, NOW + 9 / 8)
+    assert lost == [Lost(0, 10, 10, "gone from the database", NOW, NOW + 9 / 8)]
     assert all_of(store) == [10, 11, 12]
     assert place.query("SELECT node FROM emonhub_nodes") == [("17",)]
 

@@ -242,7 +242,8 @@ class Postgres(Server):
     def _command(self) -> list[str]:
         return [
             _postgres("postgres"), "-D", str(self._data), "-p", str(self.port), "-k", str(self.folder),
-            "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=16MB", "-c", "max_connections=30", "-c", "fsync=off",
+            "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=16MB", "-c", "max_connections=30",
+            "-c", "fsync=off",
         ]  # fmt: skip
 
     def _let_in(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from zlib import crc32
 
 from emonhub.buffer.folder import ReporterFolder
 from emonhub.buffer.front import FrontFiles
@@ -85,20 +86,16 @@ def _journal(reporter: Reporter, folder: ReporterFolder, mode: str, world: World
         min_free=reporter.min_free,
         thin=reporter.when_full == "thin",
     )
-    front = None
-    if mode == "journal":
-        try:
-            front = FrontFiles(memory_dir(folder.id) or folder.path / "front")
-        except OSError as error:
-            log.warning("'%s': frames are not safe from a crash until they are on disk: %s", reporter.name, error)
+    front = _front(reporter, folder) if mode == "journal" else None
     return StoredBuffer(store, _policy(reporter, mode), world=world, front=front, name=reporter.name)
 
 
 def _sql(reporter: Reporter, folder: ReporterFolder, world: World) -> StoredBuffer:
     from emonhub.buffer.sql import SqlStore  # noqa: PLC0415 - only who has a database pays for it
 
+    url = _sql_url(reporter, folder)
     store = SqlStore(
-        reporter.sql_url or f"sqlite://{quote(str(folder.path.absolute()))}/buffer.sqlite",
+        url,
         reporter.name,
         clock=world.clock,
         form=reporter.form,
@@ -107,7 +104,21 @@ def _sql(reporter: Reporter, folder: ReporterFolder, world: World) -> StoredBuff
         keep_s=reporter.keep,
     )
     thread = StorageThread(f"{reporter.name} sql")
-    return StoredBuffer(store, _policy(reporter, "sql"), world=world, thread=thread, name=reporter.name)
+    # What the front says of numbers holds for this database only.
+    front = _front(reporter, folder, f"-{crc32(url.encode()):08x}")
+    return StoredBuffer(store, _policy(reporter, "sql"), world=world, thread=thread, front=front, name=reporter.name)
+
+
+def _sql_url(reporter: Reporter, folder: ReporterFolder) -> str:
+    return reporter.sql_url or f"sqlite://{quote(str(folder.path.absolute()))}/buffer.sqlite"
+
+
+def _front(reporter: Reporter, folder: ReporterFolder, suffix: str = "") -> FrontFiles | None:
+    try:
+        return FrontFiles(memory_dir(folder.id + suffix) or folder.path / f"front{suffix}")
+    except OSError as error:
+        log.warning("'%s': frames are not safe from a crash until they are on disk: %s", reporter.name, error)
+        return None
 
 
 def _policy(reporter: Reporter, mode: str) -> Policy:
@@ -119,19 +130,59 @@ async def replace_buffer(
     old: Buffer, folder: ReporterFolder | None, reporter: Reporter, state: Path | None, world: World
 ) -> tuple[Buffer, ReporterFolder | None]:
     """The buffer that a reporter's settings ask for now, with all that is owed in the one it had."""
-    files = {"journal", "hybrid"}
+    if isinstance(old, StoredBuffer) and folder is not None and _same_store(old, reporter, folder, state):
+        folder.disown()
+        await old.close()  # its frames are in its store now, for the new one to find
+        new, new_folder = await open_buffer(reporter, state, world)
+        if not (mode_of(reporter, state) in {"journal", "sql"} and old.has_front):
+            _take_over_unsafe(old, new)
+        return new, new_folder
     if folder is not None:
         folder.disown()
-    if isinstance(old, StoredBuffer) and isinstance(old.store, Journal) and mode_of(reporter, state) in files:
-        await old.close()  # its frames are in its files now, for the new one to find
-        new, new_folder = await open_buffer(reporter, state, world)
-        if not old.durable and not (mode_of(reporter, state) == "journal" and old.has_front):
-            rest = old.unsafe()
-            new.append(rest.records, rest.times, sum(map(len, rest.records)))
-        return new, new_folder
     new, new_folder = await open_buffer(reporter, state, world)
     while batch := await old.fetch(1000):
         new.append(batch.records, batch.times, sum(map(len, batch.records)))
         old.remove(batch.end)
     await old.close()
+    if isinstance(old, StoredBuffer):
+        left = old.frames - _take_over_unsafe(old, new)
+        if left > 0:
+            log.error(
+                "'%s': %d frames stay where they were, which can't be read now: %s", reporter.name, left, old.trouble
+            )
     return new, new_folder
+
+
+def _same_store(old: StoredBuffer, reporter: Reporter, folder: ReporterFolder, state: Path | None) -> bool:
+    """Whether the new buffer will find what the old one has in its store."""
+    mode = mode_of(reporter, state)
+    if isinstance(old.store, Journal):
+        return mode in {"journal", "hybrid"}
+    return mode == "sql" and getattr(old.store, "url", None) == _sql_url(reporter, folder)
+
+
+def _take_over_unsafe(old: StoredBuffer, new: Buffer) -> int:
+    """Take over what a closed buffer could not put into its store. Returns how many frames that are."""
+    if old.durable:
+        return 0
+    rest = old.unsafe()
+    new.append(rest.records, rest.times, sum(map(len, rest.records)))
+    old.rescued()
+    return len(rest.records)
+
+
+def leave(buffer: Buffer, folder: ReporterFolder | None) -> bool:
+    """Have a closed buffer's frames outlive the machine's restart, also those that its store did not take. Returns
+    whether they do.
+    """
+    if buffer.durable:
+        return True
+    if folder is None or not isinstance(buffer, StoredBuffer):
+        return False
+    rest = buffer.unsafe()
+    try:
+        folder.lay_in(list(zip(rest.times, rest.records, strict=True)))
+    except OSError:
+        return buffer.has_front
+    buffer.rescued()
+    return True

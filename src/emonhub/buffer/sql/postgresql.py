@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +13,8 @@ from emonhub.buffer.sql.database import ANSWER_S, CONNECT_S, Database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from emonhub.buffer.sql.address import Address
 
 _ROWS = 2000
 """In one statement: each costs a round trip, and all of one are held as text at once."""
@@ -36,25 +39,31 @@ class PostgreSql(Database):
         "options": "",
     }
 
+    def __init__(self, address: Address) -> None:
+        super().__init__(address)
+        self._plug: socket.socket | None = None
+
     def connect(self) -> Any:
         address = self.address
-        # A socket of our own making, so that it is let go of when the server does not let us in.
-        plug = _plug(address.socket, address.host, address.port)
-        try:
-            plug.settimeout(ANSWER_S)
-            return dbapi.connect(
-                address.user,
-                host=address.host,
-                password=address.password or None,
-                database=address.database,
-                sock=plug,
-                ssl_context=False if address.socket else None,
-                application_name="emonhub",
-                startup_params={"synchronous_commit": "on", "client_min_messages": "warning"},
-            )
-        except BaseException:
-            plug.close()
-            raise
+        # A socket of our own making: pg8000 does not let go of one by which a server has not let us in, or hung up.
+        self._plug = _plug(address.socket, address.host, address.port)
+        self._plug.settimeout(ANSWER_S)
+        return dbapi.connect(
+            address.user,
+            host=address.host,
+            password=address.password or None,
+            database=address.database,
+            sock=self._plug,
+            ssl_context=False if address.socket else None,
+            application_name="emonhub",
+            startup_params={"synchronous_commit": "on", "client_min_messages": "warning"},
+        )
+
+    def close(self) -> None:
+        super().close()
+        plug, self._plug = self._plug, None
+        if plug is not None and plug.fileno() >= 0:
+            os.close(plug.detach())
 
     def lock_tables(self, cursor: Any) -> None:
         cursor.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")

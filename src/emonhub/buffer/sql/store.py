@@ -73,6 +73,7 @@ class SqlStore(Store):
     ) -> None:
         if len(reporter) > _LONGEST_NAME:
             raise SettingError(f"the name of a reporter that uses a database has {_LONGEST_NAME} characters at most")
+        self.url = url
         self.address = Address.parse(url)
         self.max_bytes = max_bytes
         self.max_age_s = max_age_s
@@ -229,7 +230,7 @@ class SqlStore(Store):
 
     def _written(self, chunk: Chunk, cursor: int) -> list[tuple[Any, ...]]:
         """The rows of a chunk."""
-        stamp = self._clock.stamp()
+        stamp = chunk.stamp or self._clock.stamp()
         uncertain = chunk.provisional or [False] * len(chunk.records)
         rows: list[tuple[Any, ...]] = []
         frames = zip(chunk.records, chunk.times, uncertain, strict=True)
