@@ -43,7 +43,8 @@ def test_status_counts_what_is_owed_and_kept(kept: Kept, *, killed: bool) -> Non
     assert found["in_front"] == (180 if killed else 0)
     if not killed:  # what was delivered before it came into the journal is not there yet
         assert (there["frames"], there["last_time"]) == (120, START + 595.25)
-        assert owed["bytes"] == there["bytes"] == sum(path.stat().st_size for path in kept.folder().glob("*.log"))
+        assert owed["bytes"] + there["bytes"] == sum(path.stat().st_size for path in kept.folder().glob("*.log"))
+        assert owed["bytes"] > there["bytes"] > 0
     assert (found["hub"], found["sender"], found["paused"], found["inbox"]) == (0, 0, False, 0)
     text = kept.good("buffer", "status", "org")
     assert "no hub runs" in text

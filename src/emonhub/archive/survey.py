@@ -99,15 +99,16 @@ def _amounts(record: Record, seen: Snapshot) -> tuple[Amount, Amount]:
     front_bytes = sum(path.stat().st_size for path in front_folder(record.folder).glob("front-*.log"))
     for segment in seen.segments:
         if segment.sealed and segment.end <= seen.cursor:
-            _add(kept, segment, segment.count)
+            _add(kept, segment, segment.count, segment.size)
         elif segment.sealed and segment.first >= seen.cursor:
-            _add(owed, segment, segment.count)
+            _add(owed, segment, segment.count, segment.size)
         else:
             delivered, waiting = _counted(record, segment, seen.cursor)
+            share = segment.size * delivered // (delivered + waiting or 1)
             if delivered:
-                _add(kept, segment, delivered)
+                _add(kept, segment, delivered, share)
             if waiting:
-                _add(owed, segment, waiting)
+                _add(owed, segment, waiting, segment.size - share)
     front = _owed_in_front(seen)
     if front:
         owed.frames += len(front)
@@ -119,9 +120,9 @@ def _amounts(record: Record, seen: Snapshot) -> tuple[Amount, Amount]:
     return owed, kept
 
 
-def _add(amount: Amount, segment: Segment, frames: int) -> None:
+def _add(amount: Amount, segment: Segment, frames: int, size: int) -> None:
     amount.frames += frames
-    amount.bytes += segment.size
+    amount.bytes += size
     if amount.first_time is None:
         amount.first_time = float(segment.base)
 
