@@ -66,7 +66,7 @@ export function enter(root, page) {
     toast(said);
   });
   const letters = (what, ids) => async (button) => {
-    const wanted = ids ? [button.dataset.id] : null;
+    const wanted = ids ? [Number(button.dataset.id)] : null;
     if (what === "drop" && !(await confirmed("Drop for good?", wanted ? "This dead letter is deleted." : "All dead letters of this reporter are deleted.", "Drop"))) return;
     await attempt(button, async () => {
       const said = await post(`/reporters/${q(name)}/deadletters/${what}`, { ids: wanted });

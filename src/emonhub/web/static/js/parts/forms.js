@@ -55,9 +55,10 @@ function fields(itf) {
   const type = types.find((one) => one.type === itf.type);
   const head = [
     h("header", null, h("h2", null, itf.name), h("a", { href: `#/setup?line=${itf.line}` }, `Line ${itf.line} of the file`)),
-    h("p", { class: "hint" }, `${itf.type}${type?.doc ? `: ${sentence(type.doc.split("\n")[0])}` : ""}`),
+    h("p", { class: "hint" }, `${itf.type}${type?.doc && !type.problem ? `: ${sentence(type.doc.split("\n")[0])}` : ""}`),
   ];
   if (!type) return [head, h("p", { class: "problem-text" }, `This hub has no type ${itf.type}.`)];
+  if (type.problem) return [head, h("p", { class: "problem-text" }, sentence(type.problem))];
   const set = type.settings.filter((one) => one.name in itf.settings || mine(itf.name, one.name).length);
   const rest = type.settings.filter((one) => !set.includes(one));
   const strays = faults(itf.name).filter((problem) => !type.settings.some((one) => concerns(problem, one.name)));
@@ -76,7 +77,7 @@ function field(itf, one) {
   const id = `set-${one.name}`;
   const now = (itf.settings[one.name] ?? "").replace(one.kind === "list" ? /,\s*$/ : "", "");
   const problem = mine(itf.name, one.name)[0];
-  const fallback = text(one.default);
+  const fallback = one.kind === "switch" ? (one.default === "1" ? "on" : "off") : one.default;
   const described = { "aria-describedby": `${id}-help`, "aria-invalid": problem?.severity === "error" ? "true" : null, disabled: !draft.writable };
   const options = optionsOf(one, now);
   const input = options
@@ -97,13 +98,6 @@ function optionsOf(one, now) {
   else if (one.kind === "switch") options = [["1", "on"], ["0", "off"]];
   if (options && now !== "" && !options.some(([value]) => value === now)) options.push([now, now]);
   return options;
-}
-
-function text(fallback) {
-  if (fallback === true) return "on";
-  if (fallback === false) return "off";
-  if (Array.isArray(fallback)) return fallback.join(", ");
-  return fallback === null || fallback === undefined ? "" : String(fallback);
 }
 
 async function add() {
