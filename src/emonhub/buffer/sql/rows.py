@@ -57,11 +57,15 @@ class Rows:
     # Finding out
 
     def bounds(self, t: Transaction) -> tuple[int, int]:
-        """After which number no frame is delivered, and where the next frame's place is."""
+        """Where what is owed starts, and where the next frame's place is."""
+        lowest = t.ask(f"SELECT number, state {_OURS} AND state <> 'set aside' ORDER BY number LIMIT 1", self.reporter)
         highest = t.ask(f"SELECT number {_OURS} ORDER BY number DESC LIMIT 1", self.reporter)
+        end = highest[0][0] + 1 if highest else 0
+        if not lowest or lowest[0][1] == "waiting":
+            return lowest[0][0] if lowest else end, end
         # From the end: behind what is owed there may be years of a record.
         done = t.ask(f"SELECT number {_OURS} AND state = 'delivered' ORDER BY number DESC LIMIT 1", self.reporter)
-        return (done[0][0] + 1 if done else 0), (highest[0][0] + 1 if highest else 0)
+        return done[0][0] + 1, end
 
     def owed(self, t: Transaction, first: int, end: int, condition: str = "", *parameters: Any) -> Span:
         """Those that are owed from `first` to before `end`."""
