@@ -109,11 +109,15 @@ class Sink:
 
 
 @contextmanager
-def hub(configuration: str, folder: Path, *, name: str = "emonhub.conf") -> Iterator[Process]:
-    """A hub with this configuration, on the core of what is measured; its log is `hub.log` in the folder."""
-    file = folder / name
+def hub(configuration: str, folder: Path, *, memory: Path | None = None) -> Iterator[Process]:
+    """A hub with this configuration, on the core of what is measured; its log is `hub.log` in the folder.
+
+    memory  a folder in memory for what is to outlive the process; None = where the hub finds one
+    """
+    file = folder / "emonhub.conf"
     file.write_text(configuration)
-    process = Process("-m", "emonhub", "run", str(file), cores=MEASURED, log=folder / "hub.log")
+    program = ["emonhub"] if memory is None else ["bench.machine", str(memory)]
+    process = Process("-m", *program, "run", str(file), cores=MEASURED, log=folder / "hub.log")
     try:
         yield process
     finally:

@@ -21,7 +21,7 @@ ORDER = 50
 _FRAMES = 691_200
 _DAYS = 10
 
-_FRAMES_PER_S = 40_000
+_FRAMES_PER_S = 20_000
 _PIECE = 1_000
 
 _SLOW_S = 0.2
@@ -116,10 +116,11 @@ def _drain(table: Table, frames: int, outage: Path, *, delay_s: float, limit: fl
         started = time.monotonic()
         with hub(conf, folder) as process, _Live(live_port, server) as live:
             stats = target.wait_for(frames)
-            rss = process.rss
+            rss, cpu_s = process.rss, process.cpu_s
         label = f"{1000 * delay_s:.0f} ms a request" if delay_s else "a local sink"
         table.add(f"restart to first request, {label}", *at_most(stats["first_at"] - started, 1, "s", 2))
         table.add("    drained in", *at_most(stats["last_at"] - stats["first_at"], limit, "s"))
+        table.add("    CPU for it, with the start", f"{cpu_s:.1f} s")
         table.add("    RSS at the end", f"{rss / _MB:.1f} MB")
         table.add("    live frames meanwhile, the latest", *at_most(1000 * max(live.taken), 1000, "ms", 0))
     assert stats["frames"] == frames, f"{stats['frames']:.0f} frames arrived of {frames}"

@@ -18,27 +18,29 @@ _ROUND_S = 10.0
 _SYNC_S = 60.0
 _PAGE = 4096
 _MB = 1_000_000
+_IN_MEMORY = "/dev/shm"
 
 
 def measure(*, quick: bool) -> Table:
-    """Three hubs side by side for some minutes; what they write is counted by the kernel."""
+    """Hubs side by side for some minutes; what they write is counted by the kernel."""
     rounds = 2 if quick else 60
-    table = Table("Wear: bytes written (/proc/PID/io, less those cancelled), 4 nodes every 10 s, interval 30")
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emonhub-bench-", dir=_on_a_disk())))
+        temporary = tempfile.TemporaryDirectory
+        folder = Path(stack.enter_context(temporary(prefix="emonhub-bench-", dir=_on_a_disk())))
+        memory = Path(stack.enter_context(temporary(prefix="emonhub-bench-", dir=_IN_MEMORY)))
         target = stack.enter_context(sink())
         hubs = {}
-        for name, mode, url in (
-            ("journal", "journal", target.url),
-            ("hybrid", "hybrid", target.url),
-            ("outage", "journal", "http://127.0.0.1:9"),
+        for name, mode, url, front in (
+            ("journal", "journal", target.url, memory / "journal"),
+            ("hybrid", "hybrid", target.url, None),
+            ("outage", "journal", "http://127.0.0.1:9", memory / "outage"),
+            ("container", "journal", target.url, folder / "container" / "front"),
         ):
             place, port = folder / name, free_port()
             place.mkdir()
-            conf = configuration(
-                place / "state", source(port), reporter(url, init=f"buffer_mode = {mode}", interval=30)
-            )
-            process = stack.enter_context(hub(conf, place))
+            target_section = reporter(url, init=f"buffer_mode = {mode}", interval=30)
+            conf = configuration(place / "state", source(port), target_section)
+            process = stack.enter_context(hub(conf, place, memory=front))
             hubs[name] = (process, stack.enter_context(connect(port)))
         time.sleep(2.0)
         before = {name: process.written for name, (process, _) in hubs.items()}
@@ -50,11 +52,18 @@ def measure(*, quick: bool) -> Table:
         seconds = time.monotonic() - started
         written = {name: process.written - before[name] for name, (process, _) in hubs.items()}
         payload = sum(file.stat().st_size for file in folder.glob("outage/state/**/*.log"))
-    for name, limit in (("journal", 3), ("hybrid", 0.3)):
-        table.add(f"{name}, target answers, a day", *at_most(written[name] * _DAY_S / seconds / _MB, limit, "MB", 2))
+    return _table(written, seconds, payload)
+
+
+def _table(written: dict[str, int], seconds: float, payload: int) -> Table:
+    table = Table("Wear: bytes written (/proc/PID/io, less those cancelled), 4 nodes every 10 s, interval 30")
+    day = {name: count * _DAY_S / seconds / _MB for name, count in written.items()}
+    table.add("journal, target answers, a day", *at_most(day["journal"], 3, "MB", 2))
+    table.add("hybrid, target answers, a day", *at_most(day["hybrid"], 0.3, "MB", 2))
     syncs = max(1, round(seconds / _SYNC_S))
     limit = (3 * payload + syncs * _PAGE) / 1000
     table.add(f"journal, nobody answers, {seconds / 60:.0f} min", *at_most(written["outage"] / 1000, limit, "kB", 0))
+    table.add("journal without a file system in memory, target answers, a day", f"{day['container']:,.2f} MB")
     table.note(f"Measured over {seconds / 60:.1f} min; a day is that many times more. The limit without a target is")
     table.note(f"3 times the payload ({payload:,} bytes) and a page for each of the {syncs} syncs.")
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -26,6 +27,9 @@ log = logging.getLogger("emonhub.hub")
 
 _HARD_STOP_S = 9.5
 """After a stop was asked for: the hub takes less to drain and close, and service managers lose patience with more."""
+
+_COLLECT_AFTER = 5000
+"""Objects made and not freed, then the newest are looked at: half a megabyte at most waits for that."""
 
 
 def main(path: Path, logfile: str | None = None) -> int:
@@ -74,6 +78,7 @@ async def _run(path: Path, configuration: Configuration, last_resort: threading.
     try:
         await asyncio.wait([started, running], return_when=asyncio.FIRST_COMPLETED)
         if started.done():
+            _spare_the_collector()
             notifier.notify("READY=1", f"STATUS=Running with {path}")
             page.hub = hub
             await page.serve()
@@ -84,6 +89,16 @@ async def _run(path: Path, configuration: Configuration, last_resort: threading.
         started.cancel()
         watchdog.cancel()
         await page.stop()
+
+
+def _spare_the_collector() -> None:
+    """What was made at the start stays: the garbage collector need not look at it again.
+
+    Nor need it look as often as it does by default: a chunk of frames makes thousands of objects and frees them all.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
 
 
 class _Page:
