@@ -115,9 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     describe = commands.add_parser(
         "describe",
         help="show types of interfacers and their settings",
-        description="Show every type of interfacer, or the settings of one; hub and web stand for [hub] and [web].",
+        description="Show every type of interfacer, or the settings of one, or of the sections hub, web, nodes, rx.",
     )
-    describe.add_argument("type", nargs="?", metavar="TYPE", help="a type such as EmonHubJeeInterfacer, hub or web")
+    describe.add_argument("type", nargs="?", metavar="TYPE", help="a type such as EmonHubJeeInterfacer, or a section")
     describe.add_argument("--markdown", action="store_true", help="print the settings reference of the documentation")
 
     demo = commands.add_parser(

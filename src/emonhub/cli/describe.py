@@ -12,6 +12,7 @@ from emonhub.cli import EXIT_BAD_FILE, EXIT_FAILED
 from emonhub.config.findings import nearest
 from emonhub.config.load import HubSettings, WebSettings
 from emonhub.interfacer import Interfacer
+from emonhub.nodes.definition import CodecSettings, NodeSettings
 from emonhub.reporter import Reporter
 from emonhub.settings import Setting, declared
 
@@ -61,6 +62,8 @@ def main(type_name: str | None = None, *, markdown: bool = False) -> int:
 _SECTIONS: dict[str, tuple[type, str]] = {
     "hub": (HubSettings, "`[hub]`"),
     "web": (WebSettings, "`[web]`"),
+    "nodes": (NodeSettings, "A node's section in `[nodes]`"),
+    "rx": (CodecSettings, "`[[[rx]]]` and `[[[tx]]]` of a node"),
 }
 
 
@@ -143,7 +146,7 @@ def _print_types() -> None:
         found = plugins.find(name)
         text = (inspect.getdoc(found.cls) or "").partition("\n\n")[0].replace("\n", " ") if found.cls else found.problem
         print(textwrap.fill(f"{name:<{widest}}  {text}", _WIDTH, subsequent_indent=" " * (widest + 2)))
-    print("\nemonhub describe TYPE shows the settings of one; emonhub describe hub, those of [hub].")
+    print("\nemonhub describe TYPE shows the settings of one; hub, web, nodes and rx stand for those sections.")
 
 
 def _print_settings(settings: Mapping[str, Setting[Any]], title: str = "", *, with_section: bool = True) -> None:
