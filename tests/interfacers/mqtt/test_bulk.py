@@ -218,6 +218,34 @@ async def test_from_hub_to_hub_many_readings_go_in_one_message(house: House, bro
             assert getattr(before.layout, part) == getattr(after.layout, part)
 
 
+async def test_a_broker_that_takes_few_messages_at_once(house: House, tmp_path: Path) -> None:
+    """One that takes two hangs up on a client that sends a third before one of them is confirmed."""
+    options = ["allow_anonymous true", "max_inflight_messages 2"]
+    async with Mosquitto(tmp_path, options) as broker, Listener(broker.port, "emon/#") as listener:
+        reporter = report(house, broker)
+        house.send(*frames(100))
+        await until(lambda: reporter.acknowledged == 100)
+        await all_heard(listener, 100)
+        assert reporter.connection is not None
+        assert reporter.connection.connects == 1
+
+
+async def test_a_broker_that_takes_only_small_messages(house: House, tmp_path: Path) -> None:
+    options = ["allow_anonymous true", "max_packet_size 1500"]
+    async with Mosquitto(tmp_path, options) as broker, Listener(broker.port, "emonhub/bulk") as listener:
+        reporter = report(house, broker, EmonHubMqttReporter, compress=False)
+        house.send(*frames(100))
+        await listener.until(lambda: values_of(listener) == list(range(100)))
+        await until(lambda: reporter.acknowledged == 100)
+        assert reporter.requests == 1
+    assert max(len(heard.payload) for heard in listener.heard) <= 1500
+
+
+def values_of(listener: Listener) -> list[Any]:
+    """The first value of each reading in the messages heard."""
+    return [c.values[0] for heard in listener.heard for c in Unpacker().unpack(heard.payload)[0]]
+
+
 async def test_what_was_buffered_in_another_form_still_goes(house: House, broker: Mosquitto) -> None:
     reporter = report(house, broker, EmonHubMqttReporter, form="json", topic="emon/bulk")
     house.send(*frames(2))

@@ -70,6 +70,12 @@ def test_every_reading_comes_back_as_it_was(cargo: Cargo, compress: bool) -> Non
         assert getattr(back.layout, part) == getattr(cargo.layout, part)
 
 
+def test_halves_of_characters_go_no_further() -> None:
+    message = json.dumps({"emonhub": 1, "frames": [[T, "a\ud800", "b\ud800", ["c\ud800"], [], [1]]]}).encode()
+    (cargo,), _ = hubform.Unpacker().unpack(message)
+    assert (cargo.layout.node, cargo.layout.nodename, cargo.layout.names) == ("a?", "b?", ("c?",))
+
+
 def test_readings_that_mean_the_same_share_their_layout() -> None:
     record = hubform.encoder(Layout(10, "a", ("x",)))(Cargo(Layout(10), (1,), T))
     unpacker = hubform.Unpacker()

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _UNCONFIRMED = 20
 """Messages on their way at once: as many as brokers take of one client by default."""
 
+_LARGEST = 1 << 20
+"""Bytes of a message at most, whatever the broker would take: it has to go out within the time for its confirmation."""
+
 _OF_THE_MESSAGE = frozenset({"Packet too large", "Payload format invalid", "Topic name invalid"})
 """Refusals that are the message's own fault. All others are the broker's, and may pass."""
 
@@ -60,6 +63,7 @@ class MqttReporter(MqttInterfacer, Reporter):
     """
 
     interval = Reporter.interval.but(0.0)
+    retry_max = Reporter.retry_max.but(30.0)
     qos = setting(integer(1, 2), 1, "quality of service: 1 = confirmed, 2 = confirmed in two steps")
     max_rate = setting(
         number(0),
@@ -167,8 +171,17 @@ class EmonHubMqttReporter(MqttReporter):
             if is_object:
                 found += [self._object(time, record) for time, record in frames]
             else:
-                found.append(Outgoing(self.topic, hubform.pack(frames, compress=self.compress), len(frames)))
+                found += self._packed(frames)
         return found
+
+    def _packed(self, frames: list[tuple[float, str]]) -> list[Outgoing]:
+        """These readings in as few messages as the broker takes."""
+        message = hubform.pack(frames, compress=self.compress)
+        largest = min(_LARGEST, self.connection.largest if self.connection is not None else _LARGEST)
+        half = len(frames) // 2
+        if half and len(message) + len(self.topic.encode()) > largest:
+            return self._packed(frames[:half]) + self._packed(frames[half:])
+        return [Outgoing(self.topic, message, len(frames))]
 
     def json_encoder(self, layout: Layout) -> Encoder:
         """Writes a reading as its node and a tab, and the inside of its JSON object but for the time."""
@@ -178,7 +191,7 @@ class EmonHubMqttReporter(MqttReporter):
         def write(cargo: Cargo) -> str:
             values = cargo.values
             if len(keys) < len(values):
-                keys[:] = [json.dumps(_key(layout.name_of(i)), ensure_ascii=False) for i in range(len(values))]
+                keys[:] = [json.dumps(_key(layout.name_of(i))) for i in range(len(values))]
             pairs = [f"{key}: {value}" for key, value in zip(keys, values, strict=False) if value is not None]
             if not pairs:
                 raise FrameError("no value", "no value in the frame is a number")

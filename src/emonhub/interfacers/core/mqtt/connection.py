@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from emonhub import Unavailable, World
 from emonhub.interfacers.core.mqtt.answers import Refused, WrongVersion
-from emonhub.interfacers.core.mqtt.messages import Message, Receipt, Subscription
+from emonhub.interfacers.core.mqtt.messages import Receipt
 from emonhub.interfacers.core.mqtt.session import Session
 from emonhub.interfacers.core.mqtt.topics import covers
 from emonhub.interfacers.core.mqtt.transport import open_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from emonhub.interfacers.core.mqtt.broker import Broker
+    from emonhub.interfacers.core.mqtt.messages import Message, Subscription, User
 
 _CONNECT_S = 10.0
 """From opening the socket to the broker's welcome."""
@@ -51,30 +52,6 @@ class ConnectionState(enum.Enum):
     """The broker is there and does not want us."""
 
 
-class User(Protocol):
-    """Who uses a connection. None of these calls may wait."""
-
-    @property
-    def subscriptions(self) -> Mapping[str, Subscription]:
-        """The topic filters that it wants to hear, and how."""
-        ...
-
-    def on_ready(self) -> None:
-        """Messages go through now: it is connected, or the broker keeps up again."""
-
-    def on_trouble(self, reason: str) -> None:
-        """It is not connected, and why; called again when the reason is another one."""
-
-    def on_message(self, message: Message) -> None:
-        """Take this. Confirmed to the broker once it returns."""
-
-    def on_failure(self, error: Exception) -> None:
-        """What `on_message` raised."""
-
-    def on_refused_filter(self, name: str) -> None:
-        """The broker does not let us hear this."""
-
-
 class Connection:
     """Opened while anybody uses it."""
 
@@ -98,11 +75,16 @@ class Connection:
     def connected(self) -> bool:
         return self.state is ConnectionState.CONNECTED
 
+    @property
+    def largest(self) -> int:
+        """How many bytes a topic and its payload may have together, as far as the broker has said."""
+        return self._session.largest if self._session is not None else 0
+
     def attach(self, user: User) -> None:
         """Use it from now on."""
         wanted = self._users[user] = dict(user.subscriptions)
         self._routes.clear()
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep(), name=f"mqtt {self.broker}")
             self._task.add_done_callback(self._on_done)
         elif self.connected and self._session is not None:
@@ -292,6 +274,3 @@ def _forget(connection: Connection, world: World) -> None:
     here = _open.get(world, {})
     if here.get(connection.broker) is connection:
         del here[connection.broker]
-
-
-__all__ = ["Connection", "ConnectionState", "Message", "Receipt", "Subscription", "User", "connection_to"]

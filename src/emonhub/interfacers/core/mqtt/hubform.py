@@ -22,6 +22,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from emonhub import Cargo, FrameError, Layout, NodeId, Value
+from emonhub.interfacers.core.mqtt.topics import sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,7 +42,7 @@ _LATEST = 1e11
 def encoder(layout: Layout) -> Callable[[Cargo], str]:
     """Writes readings of this layout, all but their times."""
     fixed = [layout.node, layout.nodename, layout.names, layout.units]
-    start = json.dumps(fixed, ensure_ascii=False, separators=(",", ":"))[1:-1] + ",["
+    start = json.dumps(fixed, separators=(",", ":"))[1:-1] + ",["
 
     def write(cargo: Cargo) -> str:
         values = ",".join("null" if value is None else str(value) for value in cargo.values)
@@ -105,7 +106,7 @@ class Unpacker:
         if layout is None:
             if not isinstance(nodename, str):
                 raise FrameError("bad frame", f"node {str(node)[:40]}: its name is no text")
-            made = Layout(_node(node), nodename, _texts(names), _texts(units))
+            made = Layout(_node(node), sound(nodename), _texts(names), _texts(units))
             if len(self._layouts) >= _MAX_LAYOUTS:
                 self._layouts.clear()
             layout = self._layouts[key] = made
@@ -126,7 +127,9 @@ def _inflate(payload: bytes) -> bytes:
 
 
 def _node(node: Any) -> NodeId:
-    if isinstance(node, int | str) and not isinstance(node, bool):
+    if isinstance(node, str):
+        return sound(node)
+    if isinstance(node, int) and not isinstance(node, bool):
         return node
     raise FrameError("bad node id", f"{str(node)[:40]} is no node id")
 
@@ -141,5 +144,5 @@ def _value(value: Any) -> Value:
 
 def _texts(names: Any) -> tuple[str, ...]:
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        return tuple(names)
+        return tuple(map(sound, names))
     raise FrameError("bad frame", f"{str(names)[:80]} is no list of names")

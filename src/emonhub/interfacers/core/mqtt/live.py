@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from emonhub import Cargo, NodeId, SettingError, integer, number, setting, switch, text
+from emonhub import Cargo, Layout, SettingError, integer, number, setting, switch, text
 from emonhub.interfacers.core.mqtt.base import MqttInterfacer
 from emonhub.interfacers.core.mqtt.control import Control
 from emonhub.interfacers.core.mqtt.discovery import Discovery
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from emonhub.interfacers.core.mqtt.broker import Broker
 
 _MAX_HELD = 1000
-"""Nodes whose newest reading is held while the broker is away."""
+"""Layouts whose newest reading is held while the broker is away."""
 
 
 class EmonHubMqttInterfacer(MqttInterfacer):
@@ -56,7 +56,7 @@ class EmonHubMqttInterfacer(MqttInterfacer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.dropped: Counter[str] = Counter()
-        self._held: dict[NodeId, tuple[Cargo, float]] = {}
+        self._held: dict[Layout, tuple[Cargo, float]] = {}
         self._nodes_version = -1
         super().__init__(*args, **kwargs)
         self._set_up()
@@ -137,12 +137,12 @@ class EmonHubMqttInterfacer(MqttInterfacer):
         return all(self.put(topic, payload, qos, retain=retain) for topic, payload in self._formats.messages(cargo))
 
     def _hold(self, cargo: Cargo) -> None:
-        if self._held.pop(cargo.layout.node, None) is not None:
+        if self._held.pop(cargo.layout, None) is not None:
             self.dropped["a newer one came"] += 1
         elif len(self._held) >= _MAX_HELD:
             del self._held[next(iter(self._held))]
             self.dropped["too many nodes"] += 1
-        self._held[cargo.layout.node] = (cargo, self.world.monotonic())
+        self._held[cargo.layout] = (cargo, self.world.monotonic())
 
     def on_ready(self) -> None:
         super().on_ready()
@@ -154,7 +154,7 @@ class EmonHubMqttInterfacer(MqttInterfacer):
             if now - since > self.stale_after:
                 self.dropped["stale"] += 1
             elif not self._send_one(cargo):
-                self._held[cargo.layout.node] = (cargo, since)
+                self._held[cargo.layout] = (cargo, since)
 
     # In
 

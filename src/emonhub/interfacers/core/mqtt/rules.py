@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from emonhub import FrameError, SettingError
+from emonhub.interfacers.core.mqtt.topics import sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -252,7 +253,7 @@ def _fill(template: str, captured: Mapping[str, str], fields: Mapping[str, Any])
         if key in captured:
             return captured[key]
         if isinstance(fields.get(key), str | int | float):
-            return str(fields[key])
+            return sound(str(fields[key]))
         raise FrameError("no node", f"the message has no {key} to fill in {template}")
 
     return _CAPTURE.sub(value, template)

@@ -10,15 +10,13 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from emonhub import Unavailable
 from emonhub.interfacers.core.mqtt.answers import end, refusal, silence
 from emonhub.interfacers.core.mqtt.messages import Message, Receipt
-from emonhub.interfacers.core.mqtt.transport import PahoClient
+from emonhub.interfacers.core.mqtt.transport import make_client
 
 if TYPE_CHECKING:
     import socket
@@ -29,15 +27,16 @@ if TYPE_CHECKING:
 
     from emonhub.interfacers.core.mqtt.broker import Broker
     from emonhub.interfacers.core.mqtt.messages import Subscription
+    from emonhub.interfacers.core.mqtt.transport import PahoClient
 
 MAX_UNSENT = 1 << 18
 """Bytes on their way to a broker that does not take them; more would be memory without bound and stale when it does."""
 
-_MAX_WAITING = 1000
-"""Messages with QoS 1 or 2 that may be unconfirmed at once, for the same reason."""
+_LARGEST_PACKET = (1 << 28) - 1
+"""Bytes of a message that MQTT can carry."""
 
-_MAX_PACKET = 1 << 24
-"""Bytes of a message that a broker of MQTT 5 may send us."""
+_OVERHEAD = 20
+"""Bytes of a packet beside its topic and payload, at most."""
 
 _READS = 100
 """Packets handled in one go, before the other tasks have their turn."""
@@ -47,7 +46,10 @@ _CLOSE_S = 1.0
 
 
 class Session:
-    """`opened` is done when the broker has welcomed us, or raises; `ended` gets the reason of the end, in words."""
+    """`opened` is done when the broker has welcomed us, or raises; `ended` gets the reason of the end, in words.
+
+    `largest` is how many bytes a topic and its payload may have together.
+    """
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Session:
         self.on_refused_filter: Callable[[str], None] = lambda _name: None
         self._receipts: dict[int, asyncio.Future[Receipt]] = {}
         self._subscribing: dict[int | None, list[str]] = {}
+        self.largest = _LARGEST_PACKET - _OVERHEAD
         self._unsent = 0
         self._congested = False
         self._flushing = False
@@ -102,6 +105,9 @@ class Session:
         receipt: asyncio.Future[Receipt] = self._loop.create_future()
         if not self.alive:
             receipt.set_result(Receipt(taken=False, lost=True, reason="not connected"))
+            return receipt
+        if len(payload) + len(topic.encode()) > self.largest:
+            receipt.set_result(Receipt(taken=False, reason="Packet too large"))
             return receipt
         info = self._client.publish(topic, payload, qos)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -154,22 +160,7 @@ class Session:
         self._receipts.clear()
 
     def _make_client(self, version: MQTTProtocolVersion, client_id: str) -> PahoClient:
-        broker = self._broker
-        is_5 = version == MQTTProtocolVersion.MQTTv5
-        client = PahoClient(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            clean_session=None if is_5 else not broker.session_s,
-            protocol=version,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
-        client.ready_socket = self._socket
-        client.max_queued_messages_set(_MAX_WAITING)
-        if broker.user:
-            client.username_pw_set(broker.user, broker.password or None)
-        if broker.status_topic:
-            client.will_set(broker.status_topic, "offline", qos=1, retain=True)
+        client = make_client(self._broker, version, client_id, self._socket)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -178,16 +169,6 @@ class Session:
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = self._on_register_write
         client.on_socket_unregister_write = self._on_unregister_write
-        if is_5:
-            properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.MaximumPacketSize = _MAX_PACKET
-            if broker.session_s:
-                properties.SessionExpiryInterval = broker.session_s
-            client.connect_async(
-                broker.host, broker.port, broker.keepalive_s, clean_start=not broker.session_s, properties=properties
-            )
-        else:
-            client.connect_async(broker.host, broker.port, broker.keepalive_s)
         return client
 
     # What paho tells us
@@ -196,6 +177,9 @@ class Session:
         if self.opened.done():
             return
         if not reason.is_failure:
+            # What the broker bounds (MQTT 5); it hangs up on those who do not keep to it.
+            self._client.bound_in_flight(getattr(properties, "ReceiveMaximum", None))
+            self.largest = getattr(properties, "MaximumPacketSize", _LARGEST_PACKET) - _OVERHEAD
             self.opened.set_result(None)
             return
         self.opened.set_exception(refusal(reason.getName(), self._broker))

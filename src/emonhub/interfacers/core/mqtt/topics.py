@@ -13,6 +13,11 @@ def level(name: str) -> str:
     return _UNFIT.sub("_", name)
 
 
+def sound(text: str) -> str:
+    """A text from outside, made fit for every encoding: JSON can carry halves of characters, which are none."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def covers(topic_filter: str, topic: str) -> bool:
     """Whether a subscription to `topic_filter` brings messages on `topic` (MQTT 5.0, section 4.7)."""
     wanted, have = topic_filter.split("/"), topic.split("/")

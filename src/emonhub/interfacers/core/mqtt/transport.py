@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from emonhub import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from emonhub.interfacers.core.mqtt.broker import Broker
+
+
+_MAX_WAITING = 1000
+"""Messages with QoS 1 or 2 that may be unconfirmed at once; more would be memory without bound."""
+
+_MAX_PACKET = 1 << 24
+"""Bytes of a message that a broker of MQTT 5 may send us."""
 
 
 class PahoClient(Client):
@@ -23,8 +32,43 @@ class PahoClient(Client):
 
     ready_socket: socket.socket
 
+    def bound_in_flight(self, most: int | None) -> None:
+        """Keep to what a broker takes at once, which it says only when the connection stands."""
+        if most is not None:
+            self._max_inflight_messages = min(self._max_inflight_messages, most)
+
     def _create_socket(self) -> socket.socket:
         return self.ready_socket
+
+
+def make_client(broker: Broker, version: MQTTProtocolVersion, client_id: str, opened: socket.socket) -> PahoClient:
+    """A client that will greet the broker on this socket when `reconnect` is called."""
+    is_5 = version == MQTTProtocolVersion.MQTTv5
+    client = PahoClient(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        clean_session=None if is_5 else not broker.session_s,
+        protocol=version,
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.ready_socket = opened
+    client.max_queued_messages_set(_MAX_WAITING)
+    if broker.user:
+        client.username_pw_set(broker.user, broker.password or None)
+    if broker.status_topic:
+        client.will_set(broker.status_topic, "offline", qos=1, retain=True)
+    if not is_5:
+        client.connect_async(broker.host, broker.port, broker.keepalive_s)
+        return client
+    properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = _MAX_PACKET
+    if broker.session_s:
+        properties.SessionExpiryInterval = broker.session_s
+    client.connect_async(
+        broker.host, broker.port, broker.keepalive_s, clean_start=not broker.session_s, properties=properties
+    )
+    return client
 
 
 async def open_socket(broker: Broker) -> socket.socket:
