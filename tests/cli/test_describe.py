@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,7 +11,9 @@ from emonhub.cli import main
 from emonhub.cli.describe import default_text, own_settings
 from emonhub.interfacers.devices.jee import EmonHubJeeInterfacer
 from emonhub.plugins import type_names
-from emonhub.settings import Setting
+
+if TYPE_CHECKING:
+    from emonhub.settings import Setting
 
 
 def test_all_types_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
