@@ -17,9 +17,10 @@ SRC = Path(emonhub.__file__).parent
 # From the ground up. A room imports from floors below its own, and from itself. A new room needs its place here.
 FLOORS: list[set[str]] = [
     {"errors", "cargo", "clock", "state"},
-    {"settings", "channel", "blocking", "outcome", "pacing"},
+    {"settings", "channel", "blocking", "outcome", "pacing", "search"},
     {"nodes", "buffer"},
-    {"world", "search"},
+    {"world"},
+    {"delivery"},
     {"interfacer"},
     {"reporter"},
     {"emonhub"},  # what is exported, for interfacers

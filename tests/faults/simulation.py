@@ -357,17 +357,17 @@ class Simulation:
 
     def _judge_order(self, stored: list[tuple[int, int, int]]) -> None:
         """Each node's frames came in order; what came again came before, and went on from there."""
-        seen: dict[int, list[int]] = {node: [] for node in NODES}
-        position: dict[int, int] = dict.fromkeys(NODES, -1)
+        position: dict[int, int] = dict.fromkeys(NODES, 0)
+        newest: dict[int, int] = dict.fromkeys(NODES, 0)
+        order: dict[int, dict[int, int]] = {node: {0: 0} for node in NODES}
         for _, node, count in stored:
-            known = seen[node]
-            if count in known:
-                position[node] = known.index(count)
-                continue
-            assert not known or count > known[-1], f"node {node}: {count} after {known[-1]}\n{self.story()}"
-            assert position[node] == len(known) - 1, f"node {node}: {count} jumped over some\n{self.story()}"
-            known.append(count)
-            position[node] = len(known) - 1
+            known = order[node].get(count)
+            if known is None:
+                assert count > newest[node], f"node {node}: {count} after {newest[node]}\n{self.story()}"
+                assert position[node] == len(order[node]) - 1, f"node {node}: {count} jumped over some\n{self.story()}"
+                known = order[node][count] = len(order[node])
+                newest[node] = count
+            position[node] = known
 
     def story(self) -> str:
-        return "\n".join(self.events[-40:])
+        return "\n".join(event[:120] for event in self.events[-40:])

@@ -32,6 +32,10 @@ class Batch:
         """The first `count` records."""
         return Batch(self.first, self.records[:count], self.times[:count])
 
+    def only(self, index: int) -> Batch:
+        """The record at `index` alone."""
+        return Batch(self.first + index, self.records[index : index + 1], self.times[index : index + 1])
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:

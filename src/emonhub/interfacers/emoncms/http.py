@@ -21,7 +21,6 @@ from emonhub import (
     Batch,
     Cargo,
     Delivered,
-    DeliveredUpTo,
     Encoder,
     Layout,
     Outcome,
@@ -135,10 +134,6 @@ class EmonHubEmoncmsHTTPInterfacer(HttpReporter):
             return RetryAfter("no apikey is set: put the account's write key into [[[runtimesettings]]] apikey")
         started = self.world.monotonic()
         outcome = await super().deliver(batch)
-        if isinstance(outcome, Rejected) and (count := await self.already_has(batch)):
-            # emoncms keeps the frames before the bad one: sent again, they would count twice in accumulators.
-            self.log.debug("refused after %d of %d frames: %s", count, len(batch.records), outcome.reason)
-            outcome = DeliveredUpTo(count)
         if isinstance(outcome, Delivered):
             self._crashes = 0
             taken = (self.world.monotonic() - started) * 1000
