@@ -124,7 +124,7 @@ async def test_a_dead_letter_that_is_tried_again(kept: Kept) -> None:
         assert "[30],1" in await command(kept, "deadletter", "list", "org")
         await command(kept, "deadletter", "retry", "org", "--all")
         await until(lambda: reporter(hub).taken == 7)
-        assert len(server.frames) == 5
+        assert server.stored == 5
 
 
 async def test_reading_while_frames_come_in(kept: Kept) -> None:

@@ -28,7 +28,7 @@ Notes: TypeAlias = "Mapping[str, Mapping[str, Any]]"
 
 Part: TypeAlias = Literal["owed", "delivered", "all"]
 
-_OF_ANOTHER_COUNT = 1 << 40
+OF_ANOTHER_COUNT = 1 << 40
 """Numbers in a front from here on were given while the journal could not be opened: they say nothing of its own."""
 
 _TRIES = 5
@@ -83,7 +83,7 @@ class Record:
         """What is there now. Raises OSError."""
         front = self._front()
         cursor = Cursor(self.disk, self.folder / "cursor").number
-        if front.cursor < _OF_ANOTHER_COUNT:
+        if front.cursor < OF_ANOTHER_COUNT:
             cursor = max(cursor, front.cursor)
         segments = self._segments()
         # What is packed has been delivered, whatever became of the cursor.
@@ -105,7 +105,7 @@ class Record:
                 yield last
         number = max([last.number + 1 if last else 0, *(segment.end for segment in seen.segments)])
         form, notes = (last.form, last.notes) if last else (self.form, by_node(self.known))
-        yield from self._front_frames(seen, part, number, form, notes)
+        yield from self._front_frames(seen.front, seen.cursor, part, number, form=form, notes=notes)
 
     def in_files(self, segments: Iterable[Segment], cursor: int, progress: Progress | None = None) -> Iterator[Frame]:
         """The frames of these files of the journal."""
@@ -166,8 +166,13 @@ class Record:
                     found.append(segment)
         return sorted(found, key=lambda segment: (segment.first, segment.end))
 
+    @property
+    def front_folder(self) -> Path:
+        """Where the frames are that are not in the journal yet."""
+        return front_folder(self.folder)
+
     def _front(self) -> Left:
-        folder = front_folder(self.folder)
+        folder = self.front_folder
         for _ in range(_TRIES):
             if not folder.is_dir():
                 break
@@ -177,14 +182,15 @@ class Record:
                 continue
         return Left([], 0)
 
-    def _front_frames(self, seen: Snapshot, part: Part, start: int, form: str, notes: Notes) -> Iterator[Frame]:
-        for chunk, offset in seen.front.chunks:
-            shift = None if offset is None else self.clock.correction({"boot": seen.front.boot, "offset": offset})
+    def _front_frames(
+        self, front: Left, cursor: int, part: Part, start: int, *, form: str, notes: Notes
+    ) -> Iterator[Frame]:
+        for chunk, offset in front.chunks:
+            shift = None if offset is None else self.clock.correction({"boot": front.boot, "offset": offset})
             for number, (time, record) in enumerate(zip(chunk.times, chunk.records, strict=True), chunk.first):
                 if number < start:
                     continue
-                cursor = seen.front.cursor if number >= _OF_ANOTHER_COUNT else seen.cursor
-                delivered = number < cursor
+                delivered = number < (front.cursor if number >= OF_ANOTHER_COUNT else cursor)
                 if part == "all" or delivered == (part == "delivered"):
                     yield Frame(number, round(time + (shift or 0.0), 3), record, delivered, form, notes)
                 start = number + 1
@@ -209,14 +215,17 @@ def by_node(notes: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-def front_folder(folder: Path) -> Path:
-    """Where the front of a reporter with this folder is: in memory, under the name of the user that the hub runs as."""
+def front_folder(folder: Path, suffix: str = "") -> Path:
+    """Where the front of a reporter with this folder is: in memory, under the name of the user that the hub runs as.
+
+    `suffix` tells the front of a database from others.
+    """
     try:
         word = (folder / "id").read_text().strip()
-        in_memory = MEMORY / f"emonhub-{folder.stat().st_uid}" / word
+        in_memory = MEMORY / f"emonhub-{folder.stat().st_uid}" / (word + suffix)
     except OSError:
-        return folder / "front"
-    return in_memory if word and in_memory.is_dir() else folder / "front"
+        return folder / f"front{suffix}"
+    return in_memory if word and in_memory.is_dir() else folder / f"front{suffix}"
 
 
 def _holds(segment: Segment, part: Part, cursor: int) -> bool:

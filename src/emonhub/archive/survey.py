@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from emonhub.archive.record import front_folder
+from emonhub.archive.sqlrecord import SqlRecord
 from emonhub.buffer.deadletters import DeadLetters
 
 if TYPE_CHECKING:
@@ -55,9 +55,12 @@ class Survey:
 def survey(record: Record) -> Survey:
     """Look at a reporter's folder. Raises OSError."""
     folder = record.folder
-    seen = record.look()
-    owed, kept = _amounts(record, seen)
-    in_front = len(_owed_in_front(seen))
+    if isinstance(record, SqlRecord):
+        owed, kept, in_front = _amounts_in_database(record)
+    else:
+        seen = record.look()
+        owed, kept = _amounts(record, seen)
+        in_front = len(_owed_in_front(seen))
     return Survey(
         os.fspath(folder),
         holder(folder / "hub.lock"),
@@ -96,7 +99,7 @@ def holder(lock: Path) -> int | None:
 def _amounts(record: Record, seen: Snapshot) -> tuple[Amount, Amount]:
     """What is owed and what is kept. Files are counted by their names but for the one in which the cursor stands."""
     owed, kept = Amount(), Amount()
-    front_bytes = sum(path.stat().st_size for path in front_folder(record.folder).glob("front-*.log"))
+    front_bytes = sum(path.stat().st_size for path in record.front_folder.glob("front-*.log"))
     for segment in seen.segments:
         if segment.sealed and segment.end <= seen.cursor:
             _add(kept, segment, segment.count, segment.size)
@@ -118,6 +121,17 @@ def _amounts(record: Record, seen: Snapshot) -> tuple[Amount, Amount]:
     owed.last_time = front[-1] if front else _last(record, seen, "owed") if owed.frames else None
     kept.last_time = _last(record, seen, "delivered") if kept.frames else None
     return owed, kept
+
+
+def _amounts_in_database(record: SqlRecord) -> tuple[Amount, Amount, int]:
+    front, sums = record.sums()
+    owed, kept = (Amount(*found) for found in sums)
+    for time in front:
+        owed.frames += 1
+        owed.first_time = time if owed.first_time is None else owed.first_time
+        owed.last_time = time
+    owed.bytes += sum(path.stat().st_size for path in record.front_folder.glob("front-*.log")) if front else 0
+    return owed, kept, len(front)
 
 
 def _add(amount: Amount, segment: Segment, frames: int, size: int) -> None:

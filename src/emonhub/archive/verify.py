@@ -8,7 +8,6 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from emonhub.archive.record import front_folder
 from emonhub.buffer.lines import Line, parse, seed
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _cursor(record: Record) -> Iterator[Damage]:
 
 def _front(record: Record, seen: Snapshot, verdict: Verdict) -> Iterator[Damage]:
     verdict.frames += sum(len(chunk.records) for chunk, _ in seen.front.chunks)
-    for path in sorted(front_folder(record.folder).glob("front-*.log")):
+    for path in sorted(record.front_folder.glob("front-*.log")):
         verdict.files += 1
         try:
             data = path.read_bytes()

@@ -51,7 +51,7 @@ def _status(place: Place, arguments: argparse.Namespace) -> int:
     for name in names:
         place.expect(name)
         mode = _mode(place, name)
-        there = survey(place.record(name)) if mode != "sql" and place.folder_path(name) else None
+        there = survey(place.record(name)) if place.folder_path(name) else None
         found.append({"reporter": name, "mode": mode, "configured": name in place.configs})
         if there is not None:
             found[-1] |= there.as_json()
@@ -75,12 +75,10 @@ def _print_status(place: Place, name: str, mode: str, there: Survey | None) -> N
         print("    mode        not known: its settings have errors, see emonhub check")
     if mode == "memory":
         print("    mode        memory: what it owes is in the hub's memory only, see the hub's log")
-    elif mode == "sql":
-        print("    mode        sql: ask the database")
     elif mode:
         print(f"    mode        {mode}")
     if there is None:
-        if mode in {"journal", "hybrid"}:
+        if mode != "memory":
             print("    nothing yet: it has not run")
         return
     now = time.time()
@@ -224,6 +222,8 @@ def _check(place: Place, arguments: argparse.Namespace) -> int:
     names = arguments.names or [name for name in place.names if place.folder_path(name) and _mode(place, name) != "sql"]
     bad = False
     for name in names:
+        if _mode(place, name) == "sql":
+            raise CommandError(f"{name} keeps frames in a database: check it with the database's own tools")
         record = place.record(name)
         reading = Reading(total=sum(segment.size for segment in record.look().segments))
         progress = Progress(lambda r=reading, n=name: f"{n}: {share(r.done, r.total)} checked")  # type: ignore[misc]

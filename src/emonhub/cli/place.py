@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emonhub.archive.record import Record
-from emonhub.buffer.choose import mode_of
+from emonhub.buffer.choose import _sql_url, mode_of
 from emonhub.buffer.folder import ReporterFolder, folder_name
 from emonhub.buffer.lines import Note, parse
 from emonhub.buffer.segments import named
@@ -93,13 +93,17 @@ class Place:
         """What a reporter has. Raises CommandError where there is nothing of the kind."""
         self.expect(name)
         reporter = self.reporters.get(name)
-        if reporter is not None and mode_of(reporter, self.state) == "sql":
-            raise CommandError(f"{name} keeps frames in a database (buffer_mode = sql): ask that for them")
         path = self.folder_path(name)
         if path is None:
             self.expect_folder(name)  # says why there can be none
             raise CommandError(f"{name} has no frames in {self.state}: it has not run yet")
-        return Record(path, name, reporter.form if reporter else "", self.known, clock=Clock())
+        form = reporter.form if reporter else ""
+        if reporter is not None and mode_of(reporter, self.state) == "sql":
+            from emonhub.archive.sqlrecord import SqlRecord  # noqa: PLC0415 - only who has a database pays for it
+
+            url = _sql_url(reporter, ReporterFolder(self.state, name)) if self.state is not None else ""
+            return SqlRecord(path, name, form, self.known, clock=Clock(), url=url)
+        return Record(path, name, form, self.known, clock=Clock())
 
     def expect(self, name: str) -> None:
         """Raises CommandError for a name that is no reporter's."""
