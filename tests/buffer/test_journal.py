@@ -184,9 +184,9 @@ def test_others_that_fill_the_disk_do_not_cost_the_whole_backlog() -> None:
 def test_a_long_outage_stays_a_graph_of_every_sender() -> None:
     async def go() -> None:
         world, books = FakeWorld(), Books()
-        buffer = await stored(world, books, AT_ONCE, max_bytes=60_000, segment_bytes=5000, thin=True)
+        buffer = await stored(world, books, AT_ONCE, max_bytes=150_000, thin=True)
         await fill(buffer, books, 20_000)
-        assert sum(sizes(world).values()) < 70_000
+        assert sum(sizes(world).values()) < 170_000
         assert conserved(buffer, books)
         got = [number(text) for text in await drain(buffer, books)]
         assert got == sorted(set(got))

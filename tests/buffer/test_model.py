@@ -128,6 +128,7 @@ class Machine(RuleBasedStateMachine):
         else:
             assert batch is not None
             assert batch.records == self.owed[: len(batch.records)]
+            assert batch.first == self.buffer.first
             assert len(batch.times) == len(batch.records) <= limit
 
     @precondition(lambda self: self.batch)

@@ -109,6 +109,7 @@ async def drain(buffer: StoredBuffer, books: Books | None = None, limit: int = 7
     """All that there is, delivered."""
     records: list[str] = []
     while batch := await buffer.fetch(limit):
+        assert batch.first == buffer.first
         records += batch.records
         removed = buffer.remove(batch.end)
         if books is not None:

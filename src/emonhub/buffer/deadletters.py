@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 20
 """The file takes no more: the oldest letters go. Ten thousand of them are enough to see what is wrong."""
 
+_TAIL_BYTES = 1 << 16
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -47,9 +49,9 @@ class DeadLetters:
     def add(self, time: float, record: str, reason: str, now: float) -> DeadLetter:
         """Set a frame aside."""
         with self._locked():
-            letters = self._read()
-            letter = DeadLetter(letters[-1].id + 1 if letters else 1, time, record, reason, now)
-            self._write([*letters, letter])
+            last = self._last()
+            letter = DeadLetter(last.id + 1 if last else 1, time, record, reason, now)
+            self._append(letter)
         return letter
 
     def all(self) -> list[DeadLetter]:
@@ -83,20 +85,56 @@ class DeadLetters:
             return []
         return [letter for line in text.split("\n") if (letter := _parse(line)) is not None]
 
-    def _write(self, letters: list[DeadLetter]) -> None:
-        lines = [json.dumps(asdict(letter), ensure_ascii=False) for letter in letters]
-        size = sum(map(len, lines))
-        while lines and size > self._max_bytes:
-            size -= len(lines.pop(0))
+    def _last(self) -> DeadLetter | None:
         if self._path is None:
-            self._kept = letters[-len(lines) :] if lines else []
+            return self._kept[-1] if self._kept else None
+        try:
+            with self._path.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                lines = file.read().decode("utf-8", "replace").split("\n")
+        except FileNotFoundError:
+            return None
+        found = (letter for line in reversed(lines) if (letter := _parse(line)) is not None)
+        return next(found, None) or next(reversed(self._read()), None)
+
+    def _append(self, letter: DeadLetter) -> None:
+        if self._path is None:
+            self._write([*self._kept, letter])
+            return
+        line = _line(letter)
+        with self._path.open("ab+") as file:
+            size = file.tell()
+            if size + len(line) <= self._max_bytes:
+                if size:
+                    file.seek(size - 1)
+                    if file.read(1) != b"\n":  # a line that was torn off
+                        file.write(b"\n")
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+                return
+        self._write([*self._read(), letter])
+
+    def _write(self, letters: list[DeadLetter]) -> None:
+        """Write all of them, or, when those are too many, the newest three quarters of what may be."""
+        lines = [_line(letter) for letter in letters]
+        size = sum(map(len, lines))
+        if size > self._max_bytes:
+            while lines and size > self._max_bytes * 3 // 4:
+                size -= len(lines.pop(0))
+        if self._path is None:
+            self._kept = letters[len(letters) - len(lines) :]
             return
         temporary = self._path.with_suffix(".new")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
+        with temporary.open("wb") as file:
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)
+
+
+def _line(letter: DeadLetter) -> bytes:
+    return json.dumps(asdict(letter), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def _parse(line: str) -> DeadLetter | None:

@@ -232,6 +232,8 @@ class StoredBuffer(Buffer):
                 if start == self._start:
                     number = start
                     self._settle_count(seen, exact=True)
+                    if not seen:
+                        self._first = max(self._first, start)
                 continue
             if not seen:
                 self._first = max(self._first, first)
