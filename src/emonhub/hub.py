@@ -316,7 +316,7 @@ class Hub:
     def _clock_stepped(self, shift_s: float, for_good: bool) -> None:
         self.keeper.correct(shift_s, for_good=for_good)
         for reporter in self._reporters():
-            reporter.hurry()
+            reporter.clock_corrected()
 
 
 def _must_restart(old: InterfacerConfig, new: InterfacerConfig) -> bool:

@@ -97,6 +97,7 @@ class Keeper:
                 times, records = await self._world.storage.run(folder.read, path)
                 reporter.take_in(times, records)
                 reporter.log.info("Took in %d frames from %s", len(records), path.name)
+                folder.taken_in.add(path)
                 await self._world.storage.run(path.unlink)
             except OSError as error:
                 reporter.log.warning("%s can't be taken in: %s", path, error, extra={"repeats": str(path)})
