@@ -137,6 +137,7 @@ def matching(pattern: str, rule: str) -> Kind[str]:
     return _Kind(rule, parse)
 
 
+_SIZE_UNITS = ((30, "G"), (20, "M"), (10, "k"))
 _SIZE = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -248,6 +249,21 @@ class Setting(Generic[T]):
     def section(self) -> str:
         """The section of emonhub.conf that it stands in."""
         return "init_settings" if self.init else "runtimesettings"
+
+
+    @property
+    def default_text(self) -> str:
+        """The default as emonhub.conf would have it."""
+        value: Any = self.default
+        if isinstance(value, bool):
+            return str(int(value))
+        if isinstance(value, tuple):
+            return ", ".join(map(str, value))
+        if isinstance(value, float):
+            return "ever" if value == float("inf") else f"{value:.12g}"
+        if isinstance(value, int) and describe(self.kind).name == "size":
+            return next((f"{value >> n}{unit}" for n, unit in _SIZE_UNITS if value and not value % (1 << n)), str(value))
+        return str(value)
 
 
 setting = Setting

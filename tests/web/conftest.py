@@ -106,6 +106,7 @@ class Site:
     def reads(self, name: str, *lines: str, time: float | None = None) -> None:
         """Let a radio board's interfacer read these lines."""
         itf = self.interfacer(name)
+        itf.decoders.refresh()
         itf.publish(itf.parse([line.encode() for line in lines], time or self.hub.world.time()))  # type: ignore[attr-defined]
 
     def publishes(self, name: str, node: int | str = 10, value: float = 1.0, **layout: Any) -> None:

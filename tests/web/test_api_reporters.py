@@ -75,13 +75,8 @@ async def test_the_record_is_told_exported_and_replayed(site: Site, client: Clie
     before = len(emoncms.frames)
     begun = await client.post("/replays", {"of": "emoncmsorg", "into": "emoncmsorg", "from": 1795521603})
 
-    async def over() -> bool:
-        (replay,) = await client.get("/replays")
-        return replay["state"] != "running"
-
-    while not await over():
+    while (replay := (await client.get("/replays"))[0])["state"] == "running":
         pass
-    (replay,) = await client.get("/replays")
     assert replay | {"time_left": None} == {
         "id": begun["id"],
         "of": "emoncmsorg",

@@ -6,7 +6,8 @@
     anybody                   /health, /ready, the login page and what it is made of
 
 A request that changes something needs, besides its cookie, the session's own CSRF token in the header X-CSRF-Token,
-which no other site's page can know. Requests with the API's token come from no browser and need none.
+which no other site's page can know, and must not come from another site's page. Requests with the API's token come
+from no browser and need neither.
 """
 
 from __future__ import annotations
@@ -128,9 +129,29 @@ class Auth:
         if session is None and (self.needs_password or not _from_loopback(request)):
             raise web.HTTPUnauthorized(text="log in first")
         if request.method not in _SAFE:
+            self.check_origin(request)
             given = request.headers.get(CSRF_HEADER, "")
             if session is None or not hmac.compare_digest(given.encode(), session.csrf.encode()):
                 raise web.HTTPForbidden(text=f"the header {CSRF_HEADER} is missing or wrong: reload the page")
+
+    def may(self, request: web.Request) -> bool:
+        """Whether a request may see everything: still, or at all."""
+        try:
+            self.check(request)
+        except web.HTTPException:
+            return False
+        return True
+
+    @staticmethod
+    def check_origin(request: web.Request) -> None:
+        """Raise HTTPForbidden for what another site's page has a browser ask for."""
+        origin = request.headers.get("Origin")
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+            raise web.HTTPForbidden(text="this comes from another site's page")
+        # Behind a reverse proxy the browser's own idea of the site is in one of the two.
+        ours = {request.host, request.headers.get("X-Forwarded-Host", request.host)}
+        if origin is not None and origin.partition("://")[2] not in ours:
+            raise web.HTTPForbidden(text="this comes from another site's page")
 
     def _check_host(self, request: web.Request) -> None:
         """Without a password, a name that somebody lets point to this machine must not get a foreign page in."""

@@ -2,12 +2,17 @@
 
 topics      overview   every other second: view.overview          nodes   each second: those that were heard
             tap        frames and rejects as they pass            log     lines as they are logged
+
+What is sent is made once for all open pages. A page that does not take it in time misses some of it, and is let go of
+after a while: it never holds up the others, and what waits for it is bounded.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -16,98 +21,154 @@ from emonhub.web.tap import LISTENERS
 from emonhub.web.view import overview
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Iterator
 
     from emonhub.web.site import Site
+    from emonhub.web.tap import Listener
 
 TOPICS = ("overview", "nodes", "tap", "log")
 
-_OVERVIEW_S = 2.0
-_NODES_S = 1.0
-_PAUSE_S = 0.2
-"""Between two messages of frames: five times a second is as often as anybody can look."""
+_TICK_S = 0.25
+"""Between two messages of frames: four times a second is as often as anybody can look."""
+
+_NODES_TICKS = 4
+_OVERVIEW_TICKS = 8
 
 _WRITE_S = 20.0
-"""Longest time for one message to be taken: a browser that is gone, or asleep, is let go of then."""
+"""Longest time for what is written to be taken: a browser that is gone, or asleep, is let go of then."""
+
+_LOOK_S = 5.0
+"""Between two looks whether a page's session is still good; so often something is sent, also when nothing is new."""
+
+_WAITING = 64
+"""Messages that wait for one page at most, a quarter of a second each; the oldest go."""
 
 
 class Stream:
     """One open page."""
 
-    def __init__(self, site: Site, response: web.StreamResponse) -> None:
+    def __init__(self, topics: list[str]) -> None:
+        self.topics = topics
+        self._waiting: deque[tuple[bytes, int]] = deque()
+        self._arrived = asyncio.Event()
+        self._missed = 0
+
+    def put(self, message: bytes, events: int = 0) -> None:
+        """Add a message, which tells of so many frames; never waits."""
+        if len(self._waiting) >= _WAITING:
+            self._missed += self._waiting.popleft()[1]
+        self._waiting.append((message, events))
+        self._arrived.set()
+
+    async def get(self) -> bytes:
+        """All that waits; waits until there is something, but not for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                await self._arrived.wait()
+        self._arrived.clear()
+        messages = [message for message, _ in self._waiting]
+        self._waiting.clear()
+        if self._missed:
+            messages.insert(0, _message("tap", [{"event": "missed", "count": self._missed}]))
+            self._missed = 0
+        return b"".join(messages) or b":\n\n"
+
+
+class Events:
+    """What all open pages are told. Costs nothing while none is open."""
+
+    def __init__(self, site: Site) -> None:
         self._site = site
-        self._response = response
-        self._lock = asyncio.Lock()
+        self._streams: set[Stream] = set()
+        self._ticking: asyncio.Task[None] | None = None
+        self._told: dict[tuple[str, str], tuple[float, bool]] = {}
 
-    async def run(self, topics: list[str]) -> None:
-        """Send until the page is closed."""
-        jobs: dict[str, Coroutine[Any, Any, None]] = {
-            "overview": self._overview(),
-            "nodes": self._nodes(),
-            "tap": self._tap(),
-            "log": self._log(),
-        }
-        for topic in TOPICS:
-            if topic not in topics:
-                jobs.pop(topic).close()
-        tasks = [asyncio.create_task(job, name=f"events {topic}") for topic, job in jobs.items()]
+    @property
+    def open(self) -> int:
+        """How many pages are open."""
+        return len(self._streams)
+
+    @contextmanager
+    def joined(self, stream: Stream) -> Iterator[None]:
+        """Tell this one, too: first how things are, then what is new."""
+        if "overview" in stream.topics:
+            stream.put(_message("overview", overview(self._site.hub)))
+        if "nodes" in stream.topics:
+            stream.put(_message("nodes", self._site.history.listing(self._site.hub.world.time())))
+        self._streams.add(stream)
+        if self._ticking is None:
+            self._ticking = asyncio.create_task(self._tick(), name="events")
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        except (ConnectionError, TimeoutError):
-            return  # the page is closed, or its browser asleep
+            yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._streams.discard(stream)
+            if not self._streams and self._ticking is not None:
+                self._ticking.cancel()
+                self._ticking = None
 
-    async def _send(self, topic: str, data: Any) -> None:
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        async with self._lock, asyncio.timeout(_WRITE_S):
-            await self._response.write(f"event: {topic}\ndata: {text}\n\n".encode())
-
-    async def _overview(self) -> None:
-        while True:
-            await self._send("overview", overview(self._site.hub))
-            await asyncio.sleep(_OVERVIEW_S)
-
-    async def _nodes(self) -> None:
-        told: dict[tuple[str, str], tuple[float, bool]] = {}
-        while True:
-            now = self._site.hub.world.time()
-            listing = self._site.history.listing(now)
-            news = [n for n in listing if told.get((n["source"], n["id"])) != (n["time"], n["stale"])]
-            if news:
-                await self._send("nodes", news)
-            told = {(n["source"], n["id"]): (n["time"], n["stale"]) for n in listing}
-            await asyncio.sleep(_NODES_S)
-
-    async def _tap(self) -> None:
-        with self._site.tap.listen() as listener:
+    async def _tick(self) -> None:
+        ticks = 0
+        with ExitStack() as stack:
+            listeners: dict[str, Listener] = {}
             while True:
-                await self._send("tap", await listener.get())
-                await asyncio.sleep(_PAUSE_S)
+                for topic, source in (("tap", self._site.tap), ("log", self._site.log)):
+                    if topic not in listeners and self._wanted(topic):
+                        listeners[topic] = stack.enter_context(source.listen())
+                ticks += 1
+                if ticks % _OVERVIEW_TICKS == 0 and self._wanted("overview"):
+                    self._tell("overview", overview(self._site.hub))
+                if ticks % _NODES_TICKS == 0 and self._wanted("nodes"):
+                    self._tell_nodes()
+                for topic, listener in listeners.items():
+                    if events := listener.take():
+                        self._tell(topic, events, len(events))
+                await asyncio.sleep(_TICK_S)
 
-    async def _log(self) -> None:
-        with self._site.log.listen() as listener:
-            while True:
-                await self._send("log", await listener.get())
-                await asyncio.sleep(_PAUSE_S)
+    def _wanted(self, topic: str) -> bool:
+        return any(topic in stream.topics for stream in self._streams)
+
+    def _tell(self, topic: str, data: Any, events: int = 0) -> None:
+        listening = [stream for stream in self._streams if topic in stream.topics]
+        if listening:
+            message = _message(topic, data)
+            for stream in listening:
+                stream.put(message, events if topic == "tap" else 0)
+
+    def _tell_nodes(self) -> None:
+        listing = self._site.history.listing(self._site.hub.world.time())
+        news = [
+            node for node in listing if self._told.get((node["source"], node["id"])) != (node["time"], node["stale"])
+        ]
+        if news:
+            self._tell("nodes", news)
+        self._told = {(node["source"], node["id"]): (node["time"], node["stale"]) for node in listing}
 
 
-async def handle(request: web.Request, site: Site) -> web.StreamResponse:
-    """GET /api/v1/events?topics=overview,tap"""
-    topics = [topic for topic in request.query.get("topics", ",".join(TOPICS)).split(",") if topic in TOPICS]
+def _message(topic: str, data: Any) -> bytes:
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return f"event: {topic}\ndata: {text}\n\n".encode("utf-8", "replace")
+
+
+async def handle(request: web.Request, site: Site, wanted: str) -> web.StreamResponse:
+    """Answer with a stream of these topics, commas between them, until the page is closed or its session ends."""
+    topics = [topic for topic in wanted.split(",") if topic in TOPICS]
     if not topics:
         raise web.HTTPBadRequest(text=f"topics must be some of {', '.join(TOPICS)}")
-    if site.streams >= LISTENERS:
+    if site.events.open >= LISTENERS:
         raise web.HTTPServiceUnavailable(text=f"{LISTENERS} pages are open already")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-    await response.prepare(request)
-    site.streams += 1
-    try:
-        await Stream(site, response).run(topics)
-    finally:
-        site.streams -= 1
+    stream = Stream(topics)
+    loop = asyncio.get_running_loop()
+    with site.events.joined(stream), suppress(ConnectionError, TimeoutError):  # the page is closed, or asleep
+        async with asyncio.timeout(_WRITE_S):
+            await response.prepare(request)
+        look = loop.time() + _LOOK_S
+        while True:
+            message = await stream.get()
+            if loop.time() >= look:
+                if not site.auth.may(request):
+                    break
+                look = loop.time() + _LOOK_S
+            async with asyncio.timeout(_WRITE_S):
+                await response.write(message)
     return response

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emonhub.web.auth import Auth
+from emonhub.web.events import Events
 from emonhub.web.history import History
 from emonhub.web.logview import LogView
+from emonhub.web.replays import Replays
 from emonhub.web.tap import Tap
+from emonhub.web.unknown import Unknown
 
 if TYPE_CHECKING:
     from emonhub.cargo import Cargo
@@ -25,13 +28,17 @@ class Site:
         self.tap = Tap(hub)
         self.log = LogView()
         self.auth = Auth(lambda: hub.configuration.web, hub.world.monotonic)
-        self.streams = 0
+        self.unknown = Unknown(hub)
+        self.replays = Replays(hub)
+        self.events = Events(self)
 
     def passed(self, interfacer: Interfacer, cargos: list[Cargo]) -> None:
         """Frames were published."""
         self.history.passed(interfacer, cargos)
+        self.unknown.passed(interfacer, cargos)
         self.tap.passed(interfacer, cargos)
 
     def discarded(self, interfacer: Interfacer, error: FrameError, raw: bytes | str) -> None:
         """A frame could not be used."""
+        self.unknown.discarded(interfacer, error, raw)
         self.tap.discarded(interfacer, error, raw)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,6 @@ class Listener:
 
     def __init__(self) -> None:
         self._waiting: deque[dict[str, Any]] = deque(maxlen=QUEUE)
-        self._arrived = asyncio.Event()
         self.missed = 0
 
     def put(self, event: dict[str, Any]) -> None:
@@ -35,12 +33,9 @@ class Listener:
         if len(self._waiting) == QUEUE:
             self.missed += 1
         self._waiting.append(event)
-        self._arrived.set()
 
-    async def get(self) -> list[dict[str, Any]]:
-        """All that waits; waits until there is something."""
-        await self._arrived.wait()
-        self._arrived.clear()
+    def take(self) -> list[dict[str, Any]]:
+        """All that waits."""
         events = list(self._waiting)
         self._waiting.clear()
         if self.missed:
