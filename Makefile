@@ -9,6 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+EXTRAS := mqtt,sql,table
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: run test quick test-full lint bench lock reference clean debian
@@ -44,9 +45,9 @@ $(VENV)/.run: pyproject.toml requirements.lock
 	@$(PIP) install --constraint requirements.lock --editable '.[table]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt Makefile
 	@echo "Installing what the tests and checks need ..."
-	@$(PIP) install --constraint requirements.lock --requirement requirements-dev.txt
+	@$(PIP) install --constraint requirements.lock --requirement requirements-dev.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
 lock: $(VENV)/.dev
