@@ -62,6 +62,10 @@ _GONE = {
 }
 
 
+_EXTRAS = {"paho": "mqtt", "pymysql": "sql", "pg8000": "sql", "gpiod": "gpio", "rich": "table"}
+"""What to install for a library that is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a type name stands for. `problem` says why there is no class, in words for the user; empty when there is."""
@@ -88,4 +92,6 @@ def find(type_name: str) -> Found:
     try:
         return Found(getattr(import_module(module_name), type_name))
     except ImportError as error:
-        return Found(None, f"{type_name} needs a library that is not installed ({error})")
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        remedy = f": pip install 'emonhub[{extra}]'" if extra else f" ({error})"
+        return Found(None, f"{type_name} needs a library that is not installed{remedy}")

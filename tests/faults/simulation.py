@@ -148,10 +148,11 @@ class SimulatedWorld(World):
         super().__init__(seed=seed)
         self.environ = {}  # type: ignore[assignment] # nothing of this machine's
         loop = asyncio.get_running_loop()
-        self.time = lambda: START + loop.time()  # type: ignore[method-assign, assignment]
+        self.time = lambda: START + loop.time()
         self.clock = Clock(self.time, loop.time, boot="simulated", is_set=lambda: True)
-        self.disk = SimulatedDisk()
-        self.storage = SlowStorage()  # type: ignore[assignment]
+        self.disk = self.faulty_disk = SimulatedDisk()
+        self.slow_storage = SlowStorage()
+        self.storage = self.slow_storage  # type: ignore[assignment]
 
     def http_connector(self, **options: Any) -> aiohttp.BaseConnector:
         return VirtualConnector(**options)
@@ -230,15 +231,16 @@ class Simulation:
         shutil.copytree(self.state, kept)
         if power or self.mode == "hybrid":  # whose newest frames are in the process's own memory
             now = self.world.monotonic()
-            recent = {frame for when, frame in self.owed.taken if when > now - SYNC_S - 2.0}
+            window = SYNC_S + 2.0 + 4 * self.world.slow_storage.seconds
+            recent = {frame for when, frame in self.owed.taken if when > now - window}
             self.may_be_lost |= recent
             for front in kept.glob("buffer/*/front"):
                 shutil.rmtree(front)
         # The ending hub finds a disk that takes nothing, and a network that answers nothing.
-        self.world.disk.failing = errno.EIO
+        self.world.faulty_disk.failing = errno.EIO
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
-        self.world.disk.failing = None
+        self.world.faulty_disk.failing = None
         shutil.rmtree(self.state)
         kept.rename(self.state)
         await self.server.up()
@@ -298,12 +300,12 @@ class Simulation:
                 await asyncio.sleep(self.random.uniform(1, 600))
                 await self.server.up()
             case 4:
-                self.world.disk.failing = self.random.choice([errno.ENOSPC, errno.EIO, errno.EROFS, None])
-                self.note(f"the disk fails: {self.world.disk.failing}")
+                self.world.faulty_disk.failing = self.random.choice([errno.ENOSPC, errno.EIO, errno.EROFS, None])
+                self.note(f"the disk fails: {self.world.faulty_disk.failing}")
                 await asyncio.sleep(self.random.uniform(1, 300))
-                self.world.disk.failing = None
+                self.world.faulty_disk.failing = None
             case 5:
-                self.world.storage.seconds = self.random.choice([0.0, 0.01, 1.0, 10.0])  # type: ignore[attr-defined]
+                self.world.slow_storage.seconds = self.random.choice([0.0, 0.01, 1.0, 10.0])
                 self.note("the disk is slow, or quick again")
             case 6:
                 self.note("an edit")
@@ -329,8 +331,8 @@ class Simulation:
             await asyncio.sleep(self.random.expovariate(1 / 600))
             await self.happen()
         self.server.fault = None
-        self.world.disk.failing = None
-        self.world.storage.seconds = 0.0  # type: ignore[attr-defined]
+        self.world.faulty_disk.failing = None
+        self.world.slow_storage.seconds = 0.0
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
         self.note("the faults are over")

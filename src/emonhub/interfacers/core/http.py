@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies, proxy_bypass
 
 from emonhub import Batch, Outcome, Reporter, RetryAfter, SettingError, matching, number, setting
 
@@ -91,7 +92,7 @@ class HttpReporter(Reporter):
             connector=self.world.http_connector(limit=1),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             trace_configs=[tracing],
-            trust_env=True,
+            proxy=proxy_for(self.url),
         )
 
     async def close(self) -> None:
@@ -154,6 +155,16 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
         if len(found) > limit:
             break
     return bytes(found)
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for an address, as in http_proxy, https_proxy and no_proxy.
+
+    Asked for once: aiohttp's own way (`trust_env`) asks a thread before every request.
+    """
+    scheme, _, rest = url.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2].partition(":")[0]
+    return None if proxy_bypass(host) else getproxies().get(scheme)
 
 
 def retry_after(text: str, now: float) -> float | None:
