@@ -149,6 +149,23 @@ def test_axe_finds_no_serious_fault(opened: Any, home: House, theme: str) -> Non
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_fault_in_dialogs(opened: Any, home: House, theme: str) -> None:
+    page = opened(WIDE, theme)
+    go(page, home, "tap")
+    page.locator(".tap-row button").first.click()
+    page.get_by_role("dialog", name="As a test case").wait_for()
+    found = faults(page)
+    page.keyboard.press("Escape")
+    go(page, home, "setup")
+    editor = page.get_by_label("emonhub.conf", exact=True)
+    editor.fill(editor.input_value().replace("com_baud = 38400", "com_baud = fast"))
+    expect(page.locator(".savebar .badge")).to_have_text("1 error")
+    page.get_by_role("button", name="Save…").click()
+    page.get_by_role("dialog", name="Save this?").wait_for()
+    assert [*found, *faults(page)] == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_fault_in_the_login_page(chrome: Browser, home: House, theme: str) -> None:
     context = chrome.new_context(color_scheme=theme)  # type: ignore[arg-type]
     page = context.new_page()

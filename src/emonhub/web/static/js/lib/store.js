@@ -142,7 +142,7 @@ export function nodeList() {
 
 /** What a node goes by. */
 export function label(node) {
-  return node.name || `node ${node.id}`;
+  return node.name && node.name !== node.id ? node.name : `node ${node.id}`;
 }
 
 /** Whether a node has missed its time, also when the hub has not said so since. */

@@ -94,10 +94,10 @@ export function enter(root, page) {
   return { leave: () => plots.forEach((mine) => mine.forEach((plot) => plot.destroy())) };
 }
 
-/** The value that says most of a node: its first power, else its first with a unit. */
+/** The value that says most of a node: its first power, else its first with a unit; none of values without a name. */
 function telling(node) {
   const values = node.values;
-  return (values.find((one) => one.unit === "W") || values.find((one) => one.unit && one.unit !== "n") || values[0])?.name;
+  return (values.find((one) => one.unit === "W") || values.find((one) => one.unit && one.unit !== "n") || values.find((one) => !/^\d+$/.test(one.name)))?.name;
 }
 
 async function fillPlots(node, mine, names) {
