@@ -167,14 +167,42 @@ def test_root_leaves_files_that_the_hubs_user_can_use(kept: Kept) -> None:
     (kept.path / "in.csv").write_text(f"unix,node,value1\n{START},10,5\n")
     for path in [kept.path, *kept.path.rglob("*")]:
         os.chown(path, nobody, nobody)
-    for parent in kept.path.parents:
-        if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001 and parent != parent.parent:
-            parent.chmod(parent.stat().st_mode | 0o001)
+    let_in(kept.path)
     if (child := os.fork()) == 0:
         os._exit(kept("buffer", "import", "org", kept.path / "in.csv")[0])
     assert os.waitpid(child, 0)[1] == 0
     (laid,) = (kept.folder() / "inbox").glob("*.txt")
     assert (laid.stat().st_uid, laid.parent.stat().st_uid) == (nobody, nobody)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_who_may_not_is_told_how(kept: Kept) -> None:
+    kept.owe(cargos(2))
+    kept.folder().parent.chmod(0o700)
+    kept.path.chmod(0o755)
+    let_in(kept.path)
+    if (child := os.fork()) == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+        found = [kept("buffer", *command, "org") for command in (("status",), ("pause",), ("peek",))]
+        os._exit(0 if all(status == 1 and "no permission: use sudo" in err for status, _, err in found) else 9)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def let_in(path: Path) -> None:
+    """Let others pass through pytest's own folders, which are closed to them."""
+    for parent in path.parents:
+        if not parent.stat().st_mode & 0o001 and parent != parent.parent:
+            parent.chmod(parent.stat().st_mode | 0o001)
+
+
+def test_another_state_directory(kept: Kept) -> None:
+    """Such as one from the card of another machine."""
+    kept.owe(cargos(3))
+    (kept.path / "state").rename(kept.path / "copy")
+    assert kept.good("buffer", "peek", "org", "--state-dir", kept.path / "copy").count("\n") == 3
+    assert "it has not run yet" in kept.bad(1, "buffer", "peek", "org")
+    assert "is no directory" in kept.bad(2, "buffer", "peek", "org", "--state-dir", kept.path / "none")
 
 
 # check

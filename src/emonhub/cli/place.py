@@ -7,7 +7,6 @@ import re
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emonhub.archive.record import Record
@@ -22,11 +21,12 @@ from emonhub.errors import EmonHubError, SettingError
 from emonhub.hub import build
 from emonhub.nodes.table import Nodes
 from emonhub.reporter import Reporter
-from emonhub.state import SYSTEM, state_dir
+from emonhub.state import candidates, state_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from io import TextIOWrapper
+    from pathlib import Path
 
     from emonhub.cargo import Cargo
     from emonhub.config.model import Configuration, InterfacerConfig
@@ -161,20 +161,14 @@ def open_place(config: Path | None, state: Path | None = None) -> Place:
 def _state_dir(configuration: Configuration | None) -> Path | None:
     """As the hub finds it, but that one in which a hub has already been counts, also where only others may write."""
     configured = configuration.hub.state_dir if configuration is not None else ""
-    return next((path for path in _states(configured) if (path / "buffer").is_dir()), None) or state_dir(
+    return next((path for path in candidates(configured, os.environ) if (path / "buffer").is_dir()), None) or state_dir(
         configured, os.environ
     )
 
 
 def likely_state(configured: str) -> Path | None:
     """Where a hub that is started with this setting keeps its state, as far as can be told without making anything."""
-    return next((path for path in _states(configured) if _could_be_made(path)), None)
-
-
-def _states(configured: str) -> list[Path]:
-    given = configured or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    home = os.environ.get("XDG_STATE_HOME") or f"{os.environ.get('HOME', '')}/.local/state"
-    return [Path(given).expanduser()] if given else [SYSTEM, Path(home) / "emonhub"]
+    return next((path for path in candidates(configured, os.environ) if _could_be_made(path)), None)
 
 
 def _could_be_made(path: Path) -> bool:
