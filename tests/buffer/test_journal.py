@@ -151,6 +151,26 @@ def test_frames_by_a_clock_that_was_not_set_are_not_too_old() -> None:
     run_virtual(go)
 
 
+def test_the_clock_is_set_while_frames_are_on_their_way_to_the_disk() -> None:
+    async def go() -> None:
+        clock = FakeClock(asyncio.get_running_loop().time, ahead_s=0.0, is_set=False)
+        world = FakeWorld(clock=clock, slow_s=1.0)
+        buffer = await stored(world)
+        clock.on_change(lambda shift, good: buffer.correct(shift, for_good=good))
+        read_at = clock.time()
+        buffer.append(["17,1"], [round(read_at, 3)], 4, provisional=True)
+        buffer.spill()
+        await asyncio.sleep(0.5)
+        clock.ahead_s, clock.is_set = START, True
+        clock.look()
+        await asyncio.sleep(10)
+        batch = await buffer.fetch(1)
+        assert batch is not None
+        assert batch.times == pytest.approx([START + read_at], abs=0.01)
+
+    run_virtual(go)
+
+
 def test_leaves_room_for_others() -> None:
     async def go() -> None:
         world, books = FakeWorld(), Books()

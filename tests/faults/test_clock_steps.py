@@ -1,4 +1,4 @@
-"""A whole hub on a machine whose clock is wrong, is set, steps, and starts anew: every frame arrives by its right time."""
+"""A whole hub on a machine whose clock is wrong, is set, steps, starts anew: each frame arrives by its right time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from emonhub import Cargo, Layout, Reporter
+from emonhub.clock import Clock
 from emonhub.config.load import load
 from emonhub.hub import Hub
 from emonhub.world import World
@@ -16,7 +17,6 @@ from tests.conservation import assert_conserved
 from tests.fakes import emoncms_faults as faults
 from tests.fakes.emoncms import FakeEmoncms
 from tests.fakes.virtual import VirtualConnector, run_virtual
-from tests.faults.buffers import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -64,7 +64,8 @@ class Machine:
         self.read: dict[int, float] = {}  # number -> true time
         self.server = FakeEmoncms(clock=lambda: self.true_time)
         self.stamped: dict[int, float] = {}
-        self.clock: Any = None
+        self.started = self.ahead_s = 0.0
+        self.is_set = False
         self.hub: Any = None
 
     @property
@@ -73,16 +74,22 @@ class Machine:
 
     def boot(self, wall: float, *, is_set: bool = False) -> None:
         """The machine starts, with this time on its clock."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        self.started = asyncio.get_running_loop().time()
         self.boots += 1
-        self.clock = FakeClock(
-            lambda: loop.time() - started, boot=f"boot {self.boots}", ahead_s=wall, is_set=is_set
-        )  # fmt: skip
+        self.ahead_s = wall
+        self.is_set = is_set
+
+    @property
+    def time(self) -> float:
+        return self.ahead_s + self.up
+
+    @property
+    def up(self) -> float:
+        return asyncio.get_running_loop().time() - self.started
 
     def set_clock(self) -> None:
-        self.clock.ahead_s += self.true_time - self.clock.time()
-        self.clock.is_set = True
+        self.ahead_s += self.true_time - self.time
+        self.is_set = True
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -95,10 +102,11 @@ class Machine:
             def __init__(self) -> None:
                 super().__init__(seed=1)
                 self.environ = {}  # type: ignore[assignment]
-                self.clock = machine.clock
+                boot = f"boot {machine.boots}"
+                self.clock = Clock(self.time, lambda: machine.up, boot, lambda: machine.is_set)
 
-            def time(self) -> float:  # type: ignore[override]
-                return float(machine.clock.time())
+            def time(self) -> float:
+                return machine.time
 
             def http_connector(self, **options: Any) -> aiohttp.BaseConnector:
                 return VirtualConnector(**options)
@@ -124,7 +132,7 @@ class Machine:
         for _ in range(frames):
             number = len(self.read)
             self.read[number] = self.true_time
-            time = self.true_time if by_device else round(self.clock.time(), 3)
+            time = self.true_time if by_device else round(self.time, 3)
             cargo = Cargo(NODE, (number,), time, device_time=by_device)
             self.hub.channels.publish(("ToEmonCMS",), [cargo])
             await asyncio.sleep(every_s)
@@ -308,11 +316,11 @@ def test_a_clock_that_steps_later_stops_nothing(machine: Machine, step: float) -
             async with machine.running():
                 await machine.reads(30)
                 before = len(machine.server.requests)
-                machine.clock.ahead_s += step
+                machine.ahead_s += step
                 await machine.reads(30)
                 posts = [r.arrived for r in machine.server.requests[before:]]
                 assert 8 <= len(posts) <= 12  # in 300 s: as often as ever
-                machine.clock.ahead_s -= step
+                machine.ahead_s -= step
                 await machine.reads(30)
                 await machine.delivered()
             machine.judge(but=frozenset(range(30, 60)))
