@@ -18,6 +18,8 @@ ORDER = 10
 
 MODES = ("memory", "journal")
 
+_WITH_PAGE = "memory, with the web page"
+
 _IN_FLIGHT = 4_000
 """Frames that are sent and not acknowledged yet, at most: the hub is kept busy, and no backlog grows."""
 
@@ -30,11 +32,12 @@ def measure(*, quick: bool) -> Table:
     frames, rounds = (20_000, 1) if quick else (300_000, 3)
     data = make_frames(frames)
     loop: list[float] = []
-    speeds: dict[str, list[float]] = {mode: [] for mode in MODES}
+    speeds: dict[str, list[float]] = {mode: [] for mode in (*MODES, _WITH_PAGE)}
     for _ in range(rounds):
         loop.append(_straight(frames))
         for mode in MODES:
             speeds[mode].append(hub_speed(data, frames, mode))
+        speeds[_WITH_PAGE].append(hub_speed(data, frames, "memory", web=free_port()))
     table = Table("Speed: frames per CPU-second, from a socket to acknowledged bulk requests (6 packed values, zlib)")
     alone = statistics.median(loop)
     table.add("the straight loop: split, unpack, scale, format, join, compress", f"{alone:,.0f}")
@@ -43,19 +46,17 @@ def measure(*, quick: bool) -> Table:
         table.add(f"the hub, buffer_mode = {mode}", *at_least(speed, 100_000, "frames/s"))
         share = statistics.median(s / a for s, a in zip(speeds[mode], loop, strict=True))
         table.add("    of the loop's speed", *at_least(100 * share, 60, "%"))
+    table.add(f"the hub, buffer_mode = {_WITH_PAGE}", f"{statistics.median(speeds[_WITH_PAGE]):,.0f} frames/s")
     table.note(f"{rounds} rounds of {frames:,} frames, medians. Hub, feeder and sink are processes of their own.")
     return table
 
 
-def hub_speed(data: bytes, frames: int, mode: str) -> float:
+def hub_speed(data: bytes, frames: int, mode: str, *, web: int = 0) -> float:
     """Frames per CPU-second of a hub that gets these frames."""
     with tempfile.TemporaryDirectory(prefix="emonhub-bench-") as name, sink() as target:
         folder, port = Path(name), free_port()
-        conf = configuration(
-            folder / "state",
-            source(port),
-            reporter(target.url, init=f"buffer_mode = {mode}", interval=1, batchsize=1000),
-        )
+        target_section = reporter(target.url, init=f"buffer_mode = {mode}", interval=1, batchsize=1000)
+        conf = configuration(folder / "state", source(port), target_section, web=web)
         with hub(conf, folder) as process, connect(port) as connection:
             before = process.cpu_s
             sent = 0
