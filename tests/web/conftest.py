@@ -50,6 +50,7 @@ EMONCMS = """
     Type = EmonHubEmoncmsHTTPInterfacer
     [[[init_settings]]]
         keep = 30 d
+        sync_interval_s = 0
     [[[runtimesettings]]]
         subchannels = ToEmonCMS,
         url = {url}

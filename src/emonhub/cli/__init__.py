@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emonhub import __version__
-from emonhub.cli import keeping
+from emonhub.cli import keeping, live
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,8 @@ def _dispatch(parser: argparse.ArgumentParser, arguments: argparse.Namespace) ->
         return demo.main(seconds=arguments.seconds, speed=arguments.speed)
     if command in keeping.COMMANDS:
         return keeping.dispatch(arguments)
+    if command in live.COMMANDS:
+        return live.dispatch(arguments)
     path = arguments.config_file
     if command == "run":
         path = arguments.file or path
@@ -133,5 +135,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="seconds of the house in one of ours (default 60)",
     )
+    live.add_parsers(commands)
     keeping.add_parsers(commands)
     return parser
