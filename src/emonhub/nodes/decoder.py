@@ -239,14 +239,14 @@ def _finite_only(layout: Layout, note: Note) -> Callable[[Values], Values]:
 
 def _counting_missed(decoder: Decoder) -> Decoder:
     """Appends to each frame how many were missed by the sender's own count, and the same in per cent."""
-    count = _missed_counter()
+    count = missed_counter()
     by_length: dict[int, Layout] = {}
     plain = decoder.layout
 
     def named(values: Values) -> Values:
         layout = by_length.get(len(values))
         if layout is None:
-            layout = by_length[len(values)] = _with_missed(plain, len(values))
+            layout = by_length[len(values)] = with_missed(plain, len(values))
         counting.layout = layout
         return count(values)
 
@@ -256,11 +256,12 @@ def _counting_missed(decoder: Decoder) -> Decoder:
     def unpack(data: bytes) -> Values:
         return named(decoder.unpack(data))
 
-    counting = Decoder(_with_missed(plain, len(plain.names)), decode, unpack)
+    counting = Decoder(with_missed(plain, len(plain.names)), decode, unpack)
     return counting
 
 
-def _missed_counter() -> Callable[[Values], Values]:
+def missed_counter() -> Callable[[Values], Values]:
+    """Appends to the values how many frames were missed, by the count that the first of them is, and the per cent."""
     first: float | None = None
     last: float = 0
     missed: float = 0
@@ -280,7 +281,7 @@ def _missed_counter() -> Callable[[Values], Values]:
     return count
 
 
-def _with_missed(layout: Layout, count: int) -> Layout:
+def with_missed(layout: Layout, count: int) -> Layout:
     """The layout of `count` values with two more behind them: each value gets a name, so that these two have theirs."""
     names = tuple(map(layout.name_of, range(count)))
     units = (*map(layout.unit_of, range(count)), "", "%") if layout.units else ()
@@ -306,4 +307,13 @@ def show(field: bytes) -> str:
     return repr(text) + ("…" if len(field) > _FIELD_SHOWN else "")
 
 
-__all__ = ["Decoder", "compile_decoder", "compile_scaling", "frame_size", "is_number", "show"]
+__all__ = [
+    "Decoder",
+    "compile_decoder",
+    "compile_scaling",
+    "frame_size",
+    "is_number",
+    "missed_counter",
+    "show",
+    "with_missed",
+]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from emonhub.errors import FrameError
 from emonhub.nodes.datacodes import ONE, PLAIN, Scale
 from emonhub.nodes.decoder import Decoder, compile_decoder, is_number, show
+from emonhub.nodes.named import Named, NamedDecoders
 from emonhub.nodes.templates import Template, definition_from, fitting
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Decoders(dict[bytes, Decoder]):
         self._made: dict[str, tuple[NodeDefinition, Decoder]] = {}
         self._by_id: dict[NodeId, Decoder] = {}
         self._remembered = 0
+        self._named = NamedDecoders(_MAX_REMEMBERED)
         self.version = nodes.version
 
     def refresh(self) -> None:
@@ -103,6 +105,13 @@ class Decoders(dict[bytes, Decoder]):
         if decoder is None:
             decoder = self._by_id[node] = self._decoder(None, node)
         return decoder
+
+    def named(self, node: NodeId, names: tuple[str, ...]) -> Named:
+        """What frames of `node` mean whose values come with these names (at least one). Raises FrameError."""
+        definition = self._nodes.definitions.get(str(node))
+        if definition is None and self._nodelistonly:
+            raise _not_listed(node)
+        return self._named.find(node, names, definition, self._defaults["scale"])
 
     def _decoder(self, token: bytes | None, node: NodeId) -> Decoder:
         definition = self._nodes.definitions.get(str(node))
@@ -131,7 +140,7 @@ class Decoders(dict[bytes, Decoder]):
 
     def _unlisted(self, token: bytes | None, node: NodeId) -> Decoder:
         if self._nodelistonly:
-            raise FrameError("unknown node", f"node {node} is not in [nodes], and nodelistonly is set")
+            raise _not_listed(node)
         if self._remembered >= _MAX_REMEMBERED:
             self._forget()
         self._remembered += 1
@@ -178,6 +187,7 @@ class Decoders(dict[bytes, Decoder]):
     def _forget(self) -> None:
         self.clear()
         self._by_id.clear()
+        self._named.forget()
         self._remembered = 0
 
 
@@ -191,6 +201,10 @@ def _template_for(node: int, data: bytes) -> Template | None:
     if len(matches) < 2:
         return matches[0] if matches else None
     return min(matches, key=lambda t: compile_decoder(node, definition_from(t, node)).unpack(data)[0] or 0)
+
+
+def _not_listed(node: NodeId) -> FrameError:
+    return FrameError("unknown node", f"node {node} is not in [nodes], and nodelistonly is set")
 
 
 def _no_template(node: int, length: int) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from emonhub.config.load import load
 from emonhub.interfacers.devices.jee import EmonHubJeeInterfacer
+from emonhub.interfacers.devices.radioline import RadioLineInterfacer
 from emonhub.nodes.table import Nodes
 from tests.interfacers.harness import Port, QuickWorld, Running, running, until
 from tests.testdata import testdata
@@ -95,7 +96,7 @@ async def replay(found: Configuration, port: Port, wire: bytes, end: bytes) -> R
 def end_for(found: Configuration) -> bytes:
     (config,) = found.interfacers.values()
     assert config.cls is not None
-    return b"OK 250 1 0\r\n" if issubclass(config.cls, EmonHubJeeInterfacer) else b"250 1\r\n"
+    return b"OK 250 1 0\r\n" if issubclass(config.cls, RadioLineInterfacer) else b"250 1\r\n"
 
 
 @pytest.mark.parametrize("capture", captures())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import re
 from typing import TYPE_CHECKING
 
 from emonhub import Cargo, FrameError, Interfacer, SettingError, Unavailable, integer, setting, text
@@ -23,9 +25,15 @@ class EmonHubSerialInterfacer(Interfacer):
 
     adds_nodeoffset = False
 
-    com_port = setting(text(), "", "the port, such as /dev/ttyUSB0 or one of /dev/serial/by-id", init=True)
+    com_port = setting(
+        text(),
+        "",
+        "the port, such as /dev/ttyUSB0 or one of /dev/serial/by-id; of /dev/ttyUSB* the first that is free",
+        init=True,
+    )
     com_baud = setting(integer(50, 4_000_000), 9600, "speed of the port", unit="bits/s", init=True)
 
+    port = ""  # the one that is open, or was last
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter | None = None
 
@@ -34,20 +42,29 @@ class EmonHubSerialInterfacer(Interfacer):
             raise SettingError("com_port must be set in [[[init_settings]]], to the name of a serial port")
 
     def endpoint(self) -> str:
-        return f"{self.com_port} at {self.com_baud}"
+        return f"{self.port or self.com_port} at {self.com_baud}"
 
     async def open(self) -> None:
         self._splitter = LineSplitter()
-        self._reader, self._writer = await self.world.open_serial(self.com_port, self.com_baud)
+        problems = []
+        for port in ports_named(self.com_port):
+            try:
+                self._reader, self._writer = await self.world.open_serial(port, self.com_baud)
+            except Unavailable as error:
+                problems.append(str(error))
+            else:
+                self.port = port
+                return
+        raise Unavailable("; ".join(problems) or f"there is no {self.com_port}")
 
     async def run(self) -> None:
         while True:
             try:
                 data = await self._reader.read(_CHUNK)
             except OSError as error:
-                raise Unavailable(f"{self.com_port} is gone: {error}") from error
+                raise Unavailable(f"{self.port} is gone: {error}") from error
             if not data:
-                raise Unavailable(f"{self.com_port} is gone")
+                raise Unavailable(f"{self.port} is gone")
             lines = self._splitter.feed(data)
             if self._splitter.overlong:
                 self.discard(self._splitter.overlong)
@@ -62,7 +79,7 @@ class EmonHubSerialInterfacer(Interfacer):
             try:
                 await writer.wait_closed()
             except OSError:
-                self.log.debug("closing %s", self.com_port, exc_info=True)
+                self.log.debug("closing %s", self.port, exc_info=True)
 
     def parse(self, lines: Iterable[bytes], now: float) -> list[Cargo]:
         """The frames in these lines; `now` is when they were read, Unix seconds."""
@@ -90,4 +107,13 @@ class EmonHubSerialInterfacer(Interfacer):
             self._writer.write(data)
             await self._writer.drain()
         except OSError as error:
-            raise Unavailable(f"{self.com_port} is gone: {error}") from error
+            raise Unavailable(f"{self.port} is gone: {error}") from error
+
+
+def ports_named(pattern: str) -> list[str]:
+    """The ports that a name with wildcards means, in the order of their numbers; a name without any means itself."""
+    if not glob.has_magic(pattern):
+        return [pattern]
+    return sorted(
+        glob.glob(pattern), key=lambda port: [int(n) if n.isdigit() else 0 for n in re.findall(r"\d+|\D+", port)]
+    )

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from typing import TYPE_CHECKING
 
-from emonhub import Cargo, FrameError, NodeId, choice, encode, integer, setting, switch
-from emonhub.interfacers.core.serial import EmonHubSerialInterfacer
+from emonhub import Cargo, FrameError, choice, integer, setting, switch
+from emonhub.interfacers.devices.radioline import RadioLineInterfacer
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -30,29 +29,15 @@ _ANSWER_S = 2.0
 _COMMAND_GAP_S = 1.0
 """The firmware takes its commands letter by letter and stores each in EEPROM: sent faster, some are lost."""
 
-_WEAKEST_RSSI = -200
-"""dBm. What is below was garbled between board and hub: no receiver hears it."""
-
-_MAX_BYTES = 66
-"""Of a frame sent: the radio's packets hold no more, and the firmware cuts off what is beyond, without a word."""
-
 _BANDS = {"433": "4b", "868": "8b", "915": "9b"}
 _SHOWN_SETTINGS = re.compile(rb" i(\d+)\*? g(\d+) @ (\d+) ?MHz(?:.*? q(\d))?(?:.*? USA (\d))?")
 _CALIBRATIONS = {"0": "230V", "1": "110V"}
 
 
-class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
+class EmonHubJeeInterfacer(RadioLineInterfacer):
     """Reads frames from a radio board on a serial port, sets the board up, and sends control frames through it."""
 
-    adds_nodeoffset = True
-    packed_frames = True
-
-    com_port = EmonHubSerialInterfacer.com_port.but("/dev/ttyAMA0")
-    com_baud = EmonHubSerialInterfacer.com_baud.but(38400, "speed of the port; old RFM12Pi boards have 9600")
-    datacode = EmonHubSerialInterfacer.datacode.but("h")
-    interval = EmonHubSerialInterfacer.interval.but(
-        0.0, "seconds between broadcasts of the time for emonGLCD; 0 = none"
-    )
+    com_baud = RadioLineInterfacer.com_baud.but(38400, "speed of the port; old RFM12Pi boards have 9600")
 
     baseid = setting(integer(1, 26), 15, "the board's own node id")
     frequency = setting(choice("433", "868", "915"), "433", "radio band", unit="MHz")
@@ -67,31 +52,24 @@ class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
         self._shown = asyncio.Event()
         self._to_set: set[str] = set()
         self._changed = asyncio.Event()
-        self._is_set_up = asyncio.Event()
-        self._interval_changed = asyncio.Event()
-        self._line = asyncio.Lock()
         self._first_line = True
 
     def jobs(self) -> Iterable[Coroutine[Any, Any, None]]:
-        return (self._set_up(), self._broadcast_time())
+        return (self._set_up(), self.broadcast_time())
 
     def settings_changed(self, changed: set[str]) -> None:
         self._to_set |= changed & self._commands().keys()
         self._changed.set()
-        if "interval" in changed:
-            self._interval_changed.set()
+        super().settings_changed(changed)
 
     async def open(self) -> None:
         await super().open()
         self._board.clear()  # it may be another one
         self._shown.clear()
-        self._is_set_up.clear()
-        self._line = asyncio.Lock()
         self._first_line = True
 
     def parse(self, lines: Iterable[bytes], now: float) -> list[Cargo]:
         cargos = []
-        decoders = self.decoders
         for line in lines:
             fields = line.split()
             if not fields:
@@ -107,56 +85,21 @@ class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
                 self.log.debug("The first line is cut: %s", line)
                 continue
             try:
-                if not fields:
-                    raise FrameError("too short", "no node id")
-                rssi = self._rssi(fields.pop()) if fields[-1].startswith(b"(") else 0
-                decoder = decoders[fields[0]]
-                del fields[0]
-                values = decoder.decode(fields)
-                cargos.append(Cargo(decoder.layout, values, now, rssi, raw=line))
-            except (FrameError, IndexError) as error:
-                cut = error if isinstance(error, FrameError) else FrameError("too short", "no node id")
-                self.discard(cut, line)
+                cargos.append(self.frame(fields, line, now))
+            except FrameError as error:
+                self.discard(error, line)
         return cargos
 
     async def send(self, cargos: list[Cargo]) -> None:
         """Control frames: `30,1,0,58,7,0s` sends the bytes 1, 0, 58, 7 to node 30."""
         for cargo in cargos:
-            node = cargo.target or cargo.layout.node
             try:
-                data = self._packed(node, cargo)
+                node, data = self.packed(cargo)
             except FrameError as error:
-                self.discard(FrameError(f"not sent, {error.reason}", f"for node {node}: {error}"))
+                self.discard(error)
                 continue
-            await self._say(",".join(map(str, (node, *data, "0s"))).encode())
+            await self.say(",".join(map(str, (node, *data, "0s"))).encode())
             self.log.debug("Sent to node %s: %s", node, list(data))
-
-    def _packed(self, node: NodeId, cargo: Cargo) -> bytes:
-        if not str(node).isdecimal() or int(node) > 255:
-            raise FrameError("bad node id", "a node that is reached by radio has a number from 0 to 255")
-        data = encode(cargo.values, self.nodes.tx(node), datacode=self.datacode, scale=self.scale)
-        if not 0 < len(data) <= _MAX_BYTES:
-            raise FrameError("length", f"{len(data)} bytes: must be 1 to {_MAX_BYTES}")
-        return data
-
-    async def _say(self, command: bytes, *, then_wait_s: float = 0.0) -> None:
-        """Send a command of its own, with nothing between its letters and nothing for a while behind it."""
-        async with self._line:
-            await self.write(command)
-            if then_wait_s:
-                await self.world.sleep(then_wait_s)
-
-    def _rssi(self, field: bytes) -> int:
-        try:
-            if not field.endswith(b")"):
-                raise ValueError
-            rssi = int(field[1:-1])
-        except ValueError:
-            raise FrameError("non-numeric", f"{field[:40]!r} is no signal strength") from None
-        if _WEAKEST_RSSI <= rssi <= 0:
-            return rssi
-        self.note_bad_value("rssi", f"{rssi} dBm")
-        return 0
 
     def _take_message(self, line: bytes) -> None:
         """A line that is no frame."""
@@ -200,7 +143,7 @@ class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
 
     async def _set_up(self) -> None:
         """Ask the board for its settings and change those that differ; later, those that the configuration changes."""
-        await self._say(b"v")
+        await self.say(b"v")
         try:
             async with asyncio.timeout(_ANSWER_S):
                 await self._shown.wait()
@@ -223,23 +166,9 @@ class EmonHubJeeInterfacer(EmonHubSerialInterfacer):
             if self._board.get(name) == wanted:
                 continue
             self.log.info("Setting the board's %s: %s", name, command)
-            await self._say(command.encode(), then_wait_s=_COMMAND_GAP_S)
+            await self.say(command.encode(), then_wait_s=_COMMAND_GAP_S)
             if self._board.get(name, wanted) != wanted:
                 self.log.warning("The board has not taken %s: its %s is %s", command, name, self._board[name])
-
-    async def _broadcast_time(self) -> None:
-        """The time for displays: now, and every `interval` seconds from now on."""
-        await self._is_set_up.wait()
-        while True:
-            self._interval_changed.clear()
-            if self.interval:
-                now = time.localtime(self.world.time())
-                await self._say(b"00,%02d,%02d,00,s" % (now.tm_hour, now.tm_min))
-            try:
-                async with asyncio.timeout(self.interval or None):
-                    await self._interval_changed.wait()
-            except TimeoutError:
-                continue
 
 
 def _as_text(settings: dict[str, str]) -> str:

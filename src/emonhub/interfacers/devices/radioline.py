@@ -1,0 +1,108 @@
+"""What radio boards on a serial port have in common: their byte lines, frames to send, the broadcast of the time.
+
+OK 10 97 0 1 0 (-47)        a frame: node, bytes, and the signal strength in dBm
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from emonhub import Cargo, FrameError, NodeId, encode
+from emonhub.interfacers.core.serial import EmonHubSerialInterfacer
+
+_WEAKEST_RSSI = -200
+"""dBm. What is below was garbled between board and hub: no receiver hears it."""
+
+_MAX_BYTES = 66
+"""Of a frame sent: the radio's packets hold no more, and the firmware cuts off what is beyond, without a word."""
+
+
+class RadioLineInterfacer(EmonHubSerialInterfacer):
+    """The base of those that read byte lines and send frames by radio."""
+
+    adds_nodeoffset = True
+    packed_frames = True
+
+    com_port = EmonHubSerialInterfacer.com_port.but("/dev/ttyAMA0")
+    datacode = EmonHubSerialInterfacer.datacode.but("h")
+    interval = EmonHubSerialInterfacer.interval.but(
+        0.0, "seconds between broadcasts of the time for emonGLCD; 0 = none"
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_set_up = asyncio.Event()
+        self._interval_changed = asyncio.Event()
+        self._line = asyncio.Lock()
+
+    def settings_changed(self, changed: set[str]) -> None:
+        if "interval" in changed:
+            self._interval_changed.set()
+
+    async def open(self) -> None:
+        await super().open()
+        self._is_set_up.clear()
+        self._line = asyncio.Lock()
+
+    def frame(self, fields: list[bytes], line: bytes, now: float) -> Cargo:
+        """The frame of these fields: node id, bytes, and the signal strength in brackets where the board prints it.
+
+        Raises FrameError. Takes the fields apart.
+        """
+        if not fields:
+            raise FrameError("too short", "no node id")
+        rssi = self._rssi(fields.pop()) if fields[-1].startswith(b"(") else 0
+        if not fields:
+            raise FrameError("too short", "no node id")
+        decoder = self.decoders[fields[0]]
+        del fields[0]
+        values = decoder.decode(fields)
+        return Cargo(decoder.layout, values, now, rssi, raw=line)
+
+    def packed(self, cargo: Cargo) -> tuple[NodeId, bytes]:
+        """The node that a frame is for, and its bytes. Raises FrameError for what can't be sent."""
+        node = cargo.target or cargo.layout.node
+        try:
+            if not str(node).isdecimal() or int(node) > 255:
+                raise FrameError("bad node id", "a node that is reached by radio has a number from 0 to 255")
+            data = encode(cargo.values, self.nodes.tx(node), datacode=self.datacode, scale=self.scale)
+            if not 0 < len(data) <= _MAX_BYTES:
+                raise FrameError("length", f"{len(data)} bytes: must be 1 to {_MAX_BYTES}")
+        except FrameError as error:
+            raise FrameError(f"not sent, {error.reason}", f"for node {node}: {error}") from error
+        return node, data
+
+    async def say(self, command: bytes, *, then_wait_s: float = 0.0) -> None:
+        """Send a command of its own, with nothing between its letters and nothing for a while behind it."""
+        async with self._line:
+            await self.write(command)
+            if then_wait_s:
+                await self.world.sleep(then_wait_s)
+
+    async def broadcast_time(self) -> None:
+        """The time for displays: now, and every `interval` seconds from now on."""
+        await self._is_set_up.wait()
+        while True:
+            self._interval_changed.clear()
+            if self.interval:
+                now = time.localtime(self.world.time())
+                await self.say(b"00,%02d,%02d,00,s" % (now.tm_hour, now.tm_min))
+            try:
+                async with asyncio.timeout(self.interval or None):
+                    await self._interval_changed.wait()
+            except TimeoutError:
+                continue
+
+    def _rssi(self, field: bytes) -> int:
+        try:
+            if not field.endswith(b")"):
+                raise ValueError
+            rssi = int(field[1:-1])
+        except ValueError:
+            raise FrameError("non-numeric", f"{field[:40]!r} is no signal strength") from None
+        if _WEAKEST_RSSI <= rssi <= 0:
+            return rssi
+        self.note_bad_value("rssi", f"{rssi} dBm")
+        return 0
