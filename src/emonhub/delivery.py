@@ -31,6 +31,7 @@ class Delivery:
         self._batch: Batch | None = None
         self._unsure = False  # the batch may have been taken already
         self._outdated = False  # its times have been put right since it was fetched
+        self._ahead = -1  # the last frame that may have been taken before one that is older
         self._last_good: Batch | None = None  # the newest frame that the target has, to see whether it is well
         self._size = BatchSize()
         self._search = Search()
@@ -38,6 +39,8 @@ class Delivery:
     async def run(self) -> None:
         """Deliver for as long as the hub runs; ends after `stop` when nothing more goes."""
         reporter = self._reporter
+        if reporter.folder is not None:
+            self._ahead = reporter.folder.ahead
         try:
             while True:
                 await self._until_due()
@@ -73,6 +76,8 @@ class Delivery:
     def older_came_to_light(self) -> None:
         """What is owed starts with other frames now: what was to be sent next is sent again, behind them."""
         self._search.over()
+        if self._batch is not None:
+            self._note_ahead(self._batch)
         self._batch = None
         self._unsure = False
         self._wake.set()
@@ -160,6 +165,8 @@ class Delivery:
             limit, skip = self._search.next(self._reporter.buffer.first, self._size.limit(self._reporter.batchsize))
             self._outdated = False
             self._batch = await self._reporter.buffer.fetch(limit, skip)
+            if self._batch is not None and skip:
+                self._note_ahead(self._batch)
         elif self._unsure and (count := await self._ask(self._batch)):
             return self._settle_delivered(self._batch, count)
         batch = self._batch
@@ -211,11 +218,20 @@ class Delivery:
         return outcome
 
     async def _ask(self, batch: Batch) -> int | None:
+        """How much of a batch the target has, as far as it can tell by the newest frame that it shows."""
+        if batch.first <= self._ahead:
+            return None  # it may show one that came before its turn: that says nothing of those before it
         try:
             return await self._reporter.already_has(batch)
         except Exception:
             self._reporter.log.debug("already_has raised", exc_info=True)
             return None
+
+    def _note_ahead(self, batch: Batch) -> None:
+        """The target may have this, and not what is older. Outlives the process: it would lose frames to forget it."""
+        self._ahead = max(self._ahead, batch.end - 1)
+        if self._reporter.folder is not None:
+            self._reporter.folder.ahead = self._ahead
 
     # What became of it
 

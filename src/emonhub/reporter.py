@@ -232,11 +232,18 @@ class Reporter(Interfacer):
         joined = "".join(records)
         if "\n" in joined:  # would be two lines in a journal
             records = [record.replace("\n", " ") for record in records]
-        if not isfinite(sum(times)):
-            times = [time if isfinite(time) else self.world.time() for time in times]
+        times = self._to_the_millisecond(times)
         length = len(joined) if joined.isascii() else len(joined.encode("utf-8", "replace"))
         self.buffer.append(records, times, length, provisional=provisional)
         self._delivery.more()
+
+    def _to_the_millisecond(self, times: list[float]) -> list[float]:
+        """Times as every buffer keeps them, so that a frame has one time wherever it is sent from."""
+        if not isfinite(sum(times)):
+            times = [time if isfinite(time) else self.world.time() for time in times]
+        if times.count(times[0]) == len(times):  # read together, as nearly always
+            return [round(times[0], 3)] * len(times)
+        return [round(time, 3) for time in times]
 
     def _make_encoder(self, layout: Layout) -> Encoder:
         if layout.names or layout.nodename:

@@ -168,7 +168,7 @@ class Obligations:
 
     def passed(self, _interfacer: Interfacer, cargos: list[Cargo]) -> None:
         now = self.world.monotonic()
-        self.taken += [(now, (int(c.time), int(c.layout.node), int(c.values[0] or 0))) for c in cargos]
+        self.taken += [(now, (int(round(c.time, 3)), int(c.layout.node), int(c.values[0] or 0))) for c in cargos]
 
     def discarded(self, interfacer: Interfacer, error: FrameError, raw: bytes | str) -> None:
         raise AssertionError(f"{interfacer.name} discarded {raw!r}: {error}")

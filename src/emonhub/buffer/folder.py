@@ -85,6 +85,21 @@ class ReporterFolder:
         changed, self._was_paused = paused != self._was_paused, paused
         return changed
 
+    @property
+    def ahead(self) -> int:
+        """The last frame that the target may have got before an older one; -1 when there is none."""
+        try:
+            return int((self.path / "ahead").read_text())
+        except (OSError, ValueError):
+            return -1
+
+    @ahead.setter
+    def ahead(self, number: int) -> None:
+        try:
+            (self.path / "ahead").write_text(str(number))
+        except OSError:
+            return  # a full disk, and a crash right now, and a broken connection after it: then one frame may be lost
+
     def lay_in(self, frames: list[tuple[float, str]]) -> None:
         """Leave frames (time, record) for the reporter to take in, after those left before; all of them or none."""
         self._inbox.mkdir(mode=0o700, exist_ok=True)
