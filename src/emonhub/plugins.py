@@ -14,6 +14,8 @@ _BUILT_IN = {
     "EmonHubSocketInterfacer": "emonhub.interfacers.core.socket",
     "EmonHubJeeInterfacer": "emonhub.interfacers.devices.jee",
     "EmonHubOEMInterfacer": "emonhub.interfacers.devices.oem",
+    "EmonHubDS18B20Interfacer": "emonhub.interfacers.devices.ds18b20",
+    "EmonHubTx3eInterfacer": "emonhub.interfacers.devices.tx3e",
     "EmonHubEmoncmsHTTPInterfacer": "emonhub.interfacers.emoncms.http",
     "EmonHubEmoncmsReporter": "emonhub.interfacers.emoncms.http",
     "EmoncmsHttpReporter": "emonhub.interfacers.emoncms.http",
@@ -28,7 +30,6 @@ _NOT_YET = frozenset(
     {
         "EmonFroniusModbusTcpInterfacer",
         "EmonHubBleInterfacer",
-        "EmonHubDS18B20Interfacer",
         "EmonHubDigitalInputInterfacer",
         "EmonHubEconet300Interfacer",
         "EmonHubEconextInterfacer",
@@ -50,7 +51,6 @@ _NOT_YET = frozenset(
         "EmonHubSunampInterfacer",
         "EmonHubTemplateInterfacer",
         "EmonHubTeslaPowerWallInterfacer",
-        "EmonHubTx3eInterfacer",
         "EmonHubVEDirectInterfacer",
         "EmonModbusTcpInterfacer",
     }
