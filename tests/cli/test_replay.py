@@ -146,6 +146,18 @@ async def test_a_server_in_trouble_is_tried_again(kept: Kept) -> None:
         assert len(set(stored(server))) == 20
 
 
+async def test_what_the_server_had_before_is_not_taken_for_received_again(kept: Kept) -> None:
+    """After an answer that leaves it open: its inputs show the last frame of the batch from the first time."""
+    async with emoncms(kept) as server:
+        await owe(kept, 20, 20)
+        await replay(kept, "--of", "org")
+        assert len(server.frames) == 20
+        server.script([server_error(store=0)])
+        status, _, _ = await replay(kept, "--of", "org")
+        assert status == 0
+        assert len(server.frames) == 40
+
+
 async def test_a_frame_that_is_refused_costs_no_other(kept: Kept) -> None:
     async with emoncms(kept) as server:
         frames = cargos(50)

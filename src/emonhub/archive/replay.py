@@ -140,3 +140,18 @@ class ReplayBuffer(Buffer):
             self._records.append(record)
         if len(self._records) > before:
             self.on_pulled(len(self._records) - before)
+
+
+def attach(target: Reporter, buffer: ReplayBuffer) -> None:
+    """Have a reporter that was made for a replay send what `buffer` gets out of a record."""
+
+    def take(frames: int) -> None:
+        target.taken += frames
+
+    async def tells_nothing(batch: Batch) -> int | None:
+        # The target has had these frames before: that it shows the last of them does not say that it got them again.
+        return None
+
+    target.equip(buffer)
+    buffer.on_pulled = take
+    target.already_has = tells_nothing  # type: ignore[method-assign]

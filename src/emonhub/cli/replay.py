@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from emonhub.archive.query import Query, sender_of
 from emonhub.archive.record import Progress as Reading
-from emonhub.archive.replay import ReplayBuffer, Translation
+from emonhub.archive.replay import ReplayBuffer, Translation, attach
 from emonhub.archive.survey import holder
 from emonhub.buffer.choose import mode_of
 from emonhub.channel import Channels
@@ -171,8 +171,7 @@ class Sending:
 
     async def _send(self, frames: Iterator[tuple[float, str]]) -> None:
         self._buffer = buffer = ReplayBuffer(frames)
-        self._target.equip(buffer)
-        buffer.on_pulled = self._take
+        attach(self._target, buffer)
         self._started = time.monotonic()
         runner = self._runner = Runner(self._config, self._target, Channels())
         runner.start()
@@ -185,9 +184,6 @@ class Sending:
                     self._progress.look()
         finally:
             await runner.stop(0)
-
-    def _take(self, frames: int) -> None:
-        self._target.taken += frames
 
     def report(self, status: int) -> int:
         """Say how it went. Returns the exit status."""

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from emonhub.archive.replay import ReplayBuffer, Translation
+from emonhub.archive.replay import ReplayBuffer, Translation, attach
 from emonhub.buffer.folder import ReporterFolder
 from emonhub.channel import Channels
 from emonhub.errors import SettingError
@@ -184,12 +184,7 @@ class Replays:
 
     async def _send(self, replay: Replay, buffer: _Ahead) -> None:
         target = replay.target
-        target.equip(buffer)
-
-        def pulled(frames: int) -> None:
-            target.taken += frames
-
-        buffer.on_pulled = pulled
+        attach(target, buffer)
         # Under its own name, so that its log lines are told from those of the hub's own.
         runner = replay.runner = Runner(self._hub.runners[replay.into].config, target, Channels())
         runner.start()
