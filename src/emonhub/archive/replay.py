@@ -148,7 +148,7 @@ def attach(target: Reporter, buffer: ReplayBuffer) -> None:
     def take(frames: int) -> None:
         target.taken += frames
 
-    async def tells_nothing(batch: Batch) -> int | None:
+    async def tells_nothing(batch: Batch) -> int | None:  # noqa: ARG001 - named as what it stands in for
         # The target has had these frames before: that it shows the last of them does not say that it got them again.
         return None
 

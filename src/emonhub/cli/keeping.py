@@ -123,6 +123,12 @@ def _add_part(parser: argparse.ArgumentParser, default: str) -> None:
 
 def _add_buffer(commands: Any) -> None:
     actions = _group(commands, "buffer", "look into, export, import and pause what reporters owe and keep")
+    _add_looking(actions)
+    _add_moving(actions)
+    _add_seeing_to(actions)
+
+
+def _add_looking(actions: Any) -> None:
     status = _parser(
         actions,
         "status",
@@ -144,6 +150,9 @@ def _add_buffer(commands: Any) -> None:
     peek.add_argument("-n", dest="count", type=_positive, default=10, metavar="N", help="how many (default 10)")
     peek.add_argument("--last", action="store_true", help="the newest, not the oldest")
     _add_part(peek, "owed")
+
+
+def _add_moving(actions: Any) -> None:
     export = _parser(
         actions,
         "export",
@@ -168,6 +177,9 @@ def _add_buffer(commands: Any) -> None:
     import_.add_argument("--edited", action="store_true", help="of a journal file, only the lines that were edited")
     import_.add_argument("--base", type=float, metavar="TIME", help="of journal lines, the time that they count from")
     import_.add_argument("--dry-run", action="store_true", help="only check the file")
+
+
+def _add_seeing_to(actions: Any) -> None:
     for name, help_ in (
         ("pause", "send nothing until it is resumed, also after a restart; frames are kept meanwhile"),
         ("resume", "send again"),
