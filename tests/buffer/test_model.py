@@ -40,8 +40,8 @@ IN_MEMORY = Path("/dev/shm")
 class Machine(RuleBasedStateMachine):
     """`history` is all that was ever accepted, `owed` what has to come out next."""
 
-    front: ClassVar[bool] = True
     policy: ClassVar[Policy] = Policy(60.0, 60.0)
+    other: ClassVar[Policy] = Policy(60.0, 900.0, front=False)
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,6 +53,7 @@ class Machine(RuleBasedStateMachine):
         self.disk = SimulatedDisk()
         self.books = Books()
         self.slow_s = 0.0
+        self.switched = False
         self.start_process()
 
     def teardown(self) -> None:
@@ -79,9 +80,12 @@ class Machine(RuleBasedStateMachine):
     def start_process(self) -> None:
         async def go() -> None:
             self.books = Books()
-            front = FrontFiles(self.folder) if self.front else None
             world = FakeWorld(self.disk, slow_s=self.slow_s)
-            self.buffer: StoredBuffer = await stored(world, self.books, self.policy, front, segment_bytes=300)
+            policy = self.other if self.switched else self.policy
+            self.front = policy.front
+            self.buffer: StoredBuffer = await stored(
+                world, self.books, policy, FrontFiles(self.folder), segment_bytes=300
+            )
 
         self.run(go())
 
@@ -171,6 +175,11 @@ class Machine(RuleBasedStateMachine):
         self.run(go())
 
     @rule()
+    def switch(self) -> None:
+        """Somebody changes the mode, which takes effect with the next start."""
+        self.switched = not self.switched
+
+    @rule()
     def restart(self) -> None:
         self.run(self.buffer.close())
         assert self.buffer.durable
@@ -181,9 +190,10 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def kill(self) -> None:
         spilled = self._spilled()
+        front = self.front
         self.end_process()
         self.start_process()
-        if self.front:
+        if front:
             assert self.buffer.frames == len(self.owed)
         else:
             self.recover(spilled)
@@ -234,8 +244,8 @@ class Machine(RuleBasedStateMachine):
 
 
 class Hybrid(Machine):
-    front = False
-    policy = Policy(60.0, 900.0)
+    policy = Policy(60.0, 900.0, front=False)
+    other = Policy(60.0, 60.0)
 
 
 class Kept(Machine):

@@ -86,7 +86,7 @@ def _journal(reporter: Reporter, folder: ReporterFolder, mode: str, world: World
         min_free=reporter.min_free,
         thin=reporter.when_full == "thin",
     )
-    front = _front(reporter, folder) if mode == "journal" else None
+    front = _front(reporter, folder)
     return StoredBuffer(store, _policy(reporter, mode), world=world, front=front, name=reporter.name)
 
 
@@ -123,7 +123,8 @@ def _front(reporter: Reporter, folder: ReporterFolder, suffix: str = "") -> Fron
 
 def _policy(reporter: Reporter, mode: str) -> Policy:
     sync_s = reporter.sync_interval_s
-    return Policy(sync_s, reporter.hybrid_age_s if mode == "hybrid" else sync_s, keep=bool(reporter.keep))
+    hybrid = mode == "hybrid"
+    return Policy(sync_s, reporter.hybrid_age_s if hybrid else sync_s, keep=bool(reporter.keep), front=not hybrid)
 
 
 async def replace_buffer(

@@ -135,6 +135,12 @@ class FrontFiles:
             for _, path in self._files():
                 path.unlink(missing_ok=True)
 
+    def abolish(self) -> None:
+        """Delete all that there is: by other numbers than those that come, it would be wrong."""
+        self.close(delete=True)
+        for name in (_CURSOR, _BOOT):
+            (self._folder / name).unlink(missing_ok=True)
+
     def _open(self, first: int) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(self._folder / f"front-{first:012d}.log", flags, 0o600)

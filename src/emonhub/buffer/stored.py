@@ -64,11 +64,13 @@ class Policy:
     sync_s     after so long in the front; 0 = at once. Of frames that are not acknowledged, a power cut loses no more
     idle_s     the same while the target takes what it is sent
     keep       delivered frames go to the store too, for the record
+    front      the front is in files, too; else what a former run with another policy has left there is taken up once
     """
 
     sync_s: float
     idle_s: float
     keep: bool = False
+    front: bool = True
 
 
 class StoredBuffer(Buffer):
@@ -145,6 +147,8 @@ class StoredBuffer(Buffer):
         if self._records:
             self._arrivals.append((self.end, self._world.monotonic()))
         self._begin_front()
+        if not self.policy.front and self._files is not None:
+            await self._give_up_front()
         self._arm()
 
     @property
@@ -532,6 +536,17 @@ class StoredBuffer(Buffer):
             chunks.append((chunk, self._world.clock.offset_stamped if provisional else None))
         cursor = self._first + self._shift
         self._try_front(self._files.begin, chunks, self.end + self._shift, cursor, self._world.clock.boot)
+
+    async def _give_up_front(self) -> None:
+        """Do without the front's files from now on, once what they hold is in the store."""
+        try:
+            await self._spill_once()
+        except OSError as error:
+            self._complain(error)
+            return
+        if self._files is not None:
+            self._try_front(self._files.abolish)
+            self._files = None
 
     def _write_front(self, first: int, records: list[str], times: list[float], *, provisional: bool) -> None:
         assert self._files is not None
