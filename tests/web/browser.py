@@ -71,6 +71,7 @@ CONF = """\
 [[emoncms]]
     Type = EmonHubEmoncmsHTTPInterfacer
     [[[init_settings]]]
+        keep = 1 d
     [[[runtimesettings]]]
         subchannels = ToEmonCMS,
         url = {url}

@@ -139,7 +139,7 @@ class TestNodes:
         home.radio.on |= UNKNOWN
         try:
             go(page, home, "nodes")
-            unknown = page.get_by_role("article", name="Node 23")
+            unknown = page.locator(".unknown-node", has_text="Node 23")
             template = unknown.get_by_role("region", name="Template emonTH", exact=False).first
             expect(template).to_contain_text("20.5 C")
             template.get_by_role("button", name="Accept").click()
@@ -214,7 +214,8 @@ class TestBuffer:
         go(page, home, "buffer/emoncms")
         page.get_by_role("button", name="Pause").click()
         try:
-            expect(page.locator(".owed .big")).to_have_text(re.compile(r"^[1-9]\d* frames? owed"))
+            expect(page.locator(".owed .badge")).to_have_text("paused")
+            expect(page.locator(".owed .big")).to_have_text(re.compile(r"^[1-9]\d frames owed"))
             with page.expect_download() as download:
                 page.get_by_role("link", name="Download CSV").click()
             text = download.value.path().read_text()
@@ -234,6 +235,19 @@ class TestBuffer:
         page.get_by_role("dialog").get_by_role("button", name="Drop").click()
         expect(page.get_by_text("No dead letters")).to_be_visible()
         until(lambda: home.ask("/reporters/emoncms/deadletters") == [], "no dead letters")
+
+    def test_what_was_delivered_is_replayed(self, page: Page, home: House) -> None:
+        go(page, home, "buffer/emoncms")
+        until(lambda: home.reporter()["acknowledged"] > 0, "something delivered")
+        before = home.emoncms.frames
+        page.get_by_role("button", name="Start the replay").click()
+        replay = page.get_by_role("article", name="Replay of emoncms into emoncms")
+        expect(replay.locator(".badge")).to_have_text("done")
+        sent = replay.locator(".hint").inner_text()
+        found = re.fullmatch(r"(\d+) of (\d+) frames(?:, (\d+) refused)?", sent)
+        assert found is not None, sent
+        assert int(found[1]) + int(found[3] or 0) == int(found[2])
+        assert home.emoncms.frames >= before + int(found[1])
 
 
 class TestLog:

@@ -22,6 +22,11 @@ function grouped(x) {
   return sign + spaced + (rest ? "." + rest : "");
 }
 
+/** A number with at most so many digits behind the point. */
+export function fixed(x, digits) {
+  return grouped(Number(x.toFixed(digits)));
+}
+
 /** A count. */
 export function count(n) {
   return grouped(Math.round(n));
@@ -64,7 +69,7 @@ export function ago(seconds) {
 export function catchUp(reporter, now) {
   if (reporter.paused) return "when it is resumed";
   if (!reporter.owed || (now - reporter.oldest < FRESH_S && !reporter.trouble)) return "keeps up";
-  return span(reporter.time_left);
+  return reporter.time_left === null ? "not known yet" : span(reporter.time_left);
 }
 
 /** Frames in a second, or in a minute where that is more telling. */

@@ -1,7 +1,7 @@
 // One small live plot of one value, drawn by uPlot, which is loaded when the first one is wanted.
 
 import { h, icon } from "./dom.js";
-import { clock, span, value } from "./format.js";
+import { clock, fixed, span, value } from "./format.js";
 import { hubNow } from "./store.js";
 
 const HOUR_S = 3600;
@@ -22,6 +22,7 @@ function library() {
   return loading;
 }
 
+const digitsOf = (step) => (String(step).split(".")[1] || "").length;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export class Plot {
@@ -107,7 +108,7 @@ export class Plot {
       scales: { x: { time: true }, y: { range: (_, low, high) => this.rangeOf(low, high) } },
       axes: [
         { ...axis, size: 26, space: 70, values: (_chart, splits, _axis, _space, step) => splits.map((t) => (step < 60 ? clock(t) : clock(t).slice(0, 5))) },
-        { ...axis, size: 54, space: 20, values: (_, splits) => splits.map((one) => value(one)) },
+        { ...axis, size: 54, space: 20, values: (_chart, splits, _axis, _space, step) => splits.map((one) => fixed(one, digitsOf(step))) },
       ],
       series: [{}, { stroke: line, width: 1.75, fill: line + "1c", points: { show: false } }],
       hooks: { setCursor: [(chart) => this.describe(chart.cursor.idx ?? null)] },

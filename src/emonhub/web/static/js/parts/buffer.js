@@ -170,7 +170,7 @@ function exporting(name) {
   follow();
   const kept = h("p", { class: "hint" });
   get(`/reporters/${q(name)}/record`).then((record) => {
-    kept.textContent = record.frames ? `Kept after delivery: ${many(record.frames, "frame")}, ${bytes(record.bytes)}, from ${moment(record.from)} to ${moment(record.to)}.` : "Nothing is kept after delivery.";
+    kept.textContent = record.frames ? `Kept after delivery: ${many(record.frames, "frame")}, ${bytes(record.bytes)}, from ${moment(record.from)} to ${moment(record.to)}.` : "";
   }, () => (kept.textContent = ""));
   const field = (id, text, input) => h("div", { class: "field" }, h("label", { for: id }, text), input);
   const form = h("div", { class: "toolbar card pad", oninput: follow },

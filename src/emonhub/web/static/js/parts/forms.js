@@ -48,6 +48,8 @@ export function forms(body) {
 }
 
 const faults = (name) => draft.problems.filter((problem) => problem.where[0] === "interfacers" && problem.where[1] === name);
+/** What a type is, in one sentence. */
+const firstLine = (type) => sentence((type?.doc || "").split("\n")[0].replaceAll("`", ""));
 const toneOf = (problem) => (problem.severity === "error" ? "bad" : "warn");
 const worst = (name) => (faults(name).some((problem) => problem.severity === "error") ? "bad" : "warn");
 
@@ -55,7 +57,7 @@ function fields(itf) {
   const type = types.find((one) => one.type === itf.type);
   const head = [
     h("header", null, h("h2", null, itf.name), h("a", { href: `#/setup?line=${itf.line}` }, `Line ${itf.line} of the file`)),
-    h("p", { class: "hint" }, `${itf.type}${type?.doc && !type.problem ? `: ${sentence(type.doc.split("\n")[0])}` : ""}`),
+    h("p", { class: "hint" }, `${itf.type}${type?.doc && !type.problem ? `: ${firstLine(type)}` : ""}`),
   ];
   if (!type) return [head, h("p", { class: "problem-text" }, `This hub has no type ${itf.type}.`)];
   if (type.problem) return [head, h("p", { class: "problem-text" }, sentence(type.problem))];
@@ -106,7 +108,7 @@ async function add() {
   const name = h("input", { id: "new-name", autocomplete: "off" });
   const doc = h("p", { class: "hint" });
   const tell = () => {
-    doc.textContent = sentence((types.find((one) => one.type === type.value)?.doc || "").split("\n")[0]);
+    doc.textContent = firstLine(types.find((one) => one.type === type.value));
     if (!name.dataset.typed) name.value = type.value.replace(/^EmonHub/, "").replace(/(Interfacer|Reporter)$/, "");
   };
   type.addEventListener("change", tell);

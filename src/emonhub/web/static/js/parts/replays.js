@@ -67,6 +67,6 @@ function progress(one) {
     h("div", { class: "row" }, h("strong", null, `${one.of} → ${one.into}`), badge(level, one.state), h("span", { class: "spacer" }),
       running ? h("button", { type: "button", "data-act": "stop", "data-id": one.id }, "Stop") : null),
     h("progress", { max: one.total || 1, value: one.sent, "aria-label": "Sent" }),
-    h("p", { class: "hint" }, `${count(one.sent)} of ${many(one.total, "frame")}${running && one.time_left ? `, ${span(one.time_left)} left` : ""}`),
+    h("p", { class: "hint" }, `${count(one.sent)} of ${many(one.total, "frame")}${one.refused ? `, ${count(one.refused)} refused` : ""}${running && one.time_left ? `, ${span(one.time_left)} left` : ""}`),
     one.error ? h("p", { class: "problem-text" }, sentence(one.error)) : null);
 }
