@@ -52,6 +52,7 @@ class Keeper:
     def __init__(self, config: HubConfig, world: World) -> None:
         self.state = state_dir(config.state_dir, world.environ)
         self._world = world
+        world.state = self.state
         self._owed: dict[str, Owed] = {}
         if self.state is not None:
             world.clock.remember(self.state / "clocks.json")

@@ -16,6 +16,7 @@ from emonhub.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     import aiohttp
 
@@ -32,6 +33,7 @@ class World:
         self.clock = Clock(self.time)
         self.disk = Disk()
         self.storage = StorageThread()
+        self.state: Path | None = None  # the state directory, once the hub has found one that can be written
 
     time = staticmethod(time.time)
     """Wall clock, Unix seconds: for stamping frames, never for timers."""

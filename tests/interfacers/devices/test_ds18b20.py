@@ -162,7 +162,7 @@ async def test_stopping_does_not_wait_for_the_next_reading(bus: Bus) -> None:
     bus.plug_in(FIRST)
     interfacer = sensors(bus, read_interval=3600.0)
     async with running(interfacer):
-        assert interfacer.still_reading
+        await until(lambda: interfacer.still_reading)
     await until(lambda: not interfacer.still_reading)
 
 
