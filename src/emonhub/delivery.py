@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from emonhub.buffer.base import Batch
 from emonhub.outcome import Delivered, DeliveredUpTo, Outcome, Rejected, RetryAfter
 from emonhub.pacing import BatchSize, retry_wait
 from emonhub.search import Search
 
 if TYPE_CHECKING:
-    from emonhub.buffer.base import Batch
     from emonhub.reporter import Reporter
 
 _LOCK_S = 1.0
@@ -33,6 +33,7 @@ class Delivery:
         self._outdated = False  # its times have been put right since it was fetched
         self._ahead = -1  # the last frame that may have been taken before one that is older
         self._last_good: Batch | None = None  # the newest frame that the target has, to see whether it is well
+        self._good_at = ""  # the target that has it
         self._size = BatchSize()
         self._search = Search()
 
@@ -41,6 +42,8 @@ class Delivery:
         reporter = self._reporter
         if reporter.folder is not None:
             self._ahead = reporter.folder.ahead
+            if good := reporter.folder.known_good(self._target):
+                self._last_good, self._good_at = Batch(-1, [good[1]], [good[0]]), self._target
         try:
             while True:
                 await self._until_due()
@@ -52,6 +55,7 @@ class Delivery:
                         return
                     await self._wait_for(self._hurry, wait)
         finally:
+            self._keep_good()
             if reporter.folder is not None:
                 reporter.folder.unlock()
 
@@ -87,9 +91,10 @@ class Delivery:
         self._outdated = True
         self.hurry()
 
-    def forget_target(self) -> None:
-        """The target may be another one now."""
-        self._last_good = None
+    def settings_changed(self) -> None:
+        """The target may be another one now; in any case it is worth a try."""
+        if self._target != self._good_at:
+            self._last_good = None
         self.hurry()
 
     # When
@@ -227,6 +232,16 @@ class Delivery:
             self._reporter.log.debug("already_has raised", exc_info=True)
             return None
 
+    @property
+    def _target(self) -> str:
+        return f"{self._reporter.form} {self._reporter.endpoint()}"
+
+    def _keep_good(self) -> None:
+        """For after a restart; once in a while is enough, as an old frame does as well."""
+        good, self._good_at = self._last_good, self._target
+        if good is not None and self._reporter.folder is not None:
+            self._reporter.folder.keep_good(self._target, good.times[0], good.records[0])
+
     def _note_ahead(self, batch: Batch) -> None:
         """The target may have this, and not what is older. Outlives the process: it would lose frames to forget it."""
         self._ahead = max(self._ahead, batch.end - 1)
@@ -238,6 +253,8 @@ class Delivery:
     def _settle_delivered(self, batch: Batch, count: int) -> float:
         reporter = self._reporter
         self._last_good = batch.only(count - 1)
+        if self._good_at != self._target:
+            self._keep_good()
         self._batch = None
         self._unsure = False
         if batch.first > reporter.buffer.first:

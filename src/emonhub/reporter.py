@@ -194,7 +194,7 @@ class Reporter(Interfacer):
 
     def settings_changed(self, changed: set[str]) -> None:
         self._encoders.clear()
-        self._delivery.forget_target()
+        self._delivery.settings_changed()
 
     def clock_corrected(self) -> None:
         """The times of frames that wait have been put right."""

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -99,6 +100,22 @@ class ReporterFolder:
             (self.path / "ahead").write_text(str(number))
         except OSError:
             return  # a full disk, and a crash right now, and a broken connection after it: then one frame may be lost
+
+    def known_good(self, target: str) -> tuple[float, str] | None:
+        """Time and record of a frame that this target has taken once; None when none is known."""
+        try:
+            found = json.loads((self.path / "known-good.json").read_text("utf-8"))
+            return (float(found["time"]), str(found["record"])) if found["target"] == target else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep_good(self, target: str, time: float, record: str) -> None:
+        """Remember a frame that a target has taken."""
+        text = json.dumps({"target": target, "time": time, "record": record}, ensure_ascii=False)
+        try:
+            (self.path / "known-good.json").write_text(text, "utf-8")
+        except OSError:
+            return  # only needed where a target refuses each frame, and the process has just been started
 
     def lay_in(self, frames: list[tuple[float, str]]) -> None:
         """Leave frames (time, record) for the reporter to take in, after those left before; all of them or none."""
