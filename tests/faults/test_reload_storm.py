@@ -161,9 +161,10 @@ class Storm:
         missing = sorted(set(self.owed) - set(arrived))
         assert not missing, f"{len(missing)} lost: {missing[:5]}\n{self.edits}"
         assert set(arrived) <= set(range(self.count))
-        first_times = list(dict.fromkeys(arrived))
-        assert first_times == sorted(first_times), self.edits
-        assert len(self.owed) > 300
+        # One that was tried out of turn, to see whether the target is well, comes again in its turn.
+        last_times = list(dict.fromkeys(reversed(arrived)))
+        assert last_times == sorted(last_times, reverse=True), self.edits
+        assert len(self.owed) > 100
 
 
 def storm(folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
