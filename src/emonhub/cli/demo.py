@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import sys
 import tempfile
 from importlib import resources
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emonhub.cli import EXIT_FAILED
+from emonhub.cli.page import Page
 from emonhub.config.load import load
+from emonhub.config.model import WebConfig
 from emonhub.demo.nodes import NODES
 from emonhub.demo.sink import DemoEmoncms
 from emonhub.hub import Hub
@@ -48,7 +51,8 @@ async def _run(folder: Path, seconds: float | None, speed: float) -> None:
     lines = LastLines()
     logging.getLogger().addHandler(lines)
     try:
-        hub = Hub(configuration_file, load(configuration_file))
+        page = Page()
+        hub = Hub(configuration_file, load(configuration_file), on_applied=page.applied)
         latest = Latest()
         hub.channels.subscribe("the table", ("ToEmonCMS",), latest)
         loop = asyncio.get_running_loop()
@@ -56,7 +60,7 @@ async def _run(folder: Path, seconds: float | None, speed: float) -> None:
             loop.add_signal_handler(number, hub.stop)
         if seconds is not None:
             loop.call_later(seconds, hub.stop)
-        await _run_shown(hub, latest, lines, configuration_file, speed)
+        await _run_shown(hub, page, latest, lines, speed)
     finally:
         logging.getLogger().removeHandler(lines)
         await emoncms.stop()
@@ -66,13 +70,16 @@ async def _run(folder: Path, seconds: float | None, speed: float) -> None:
     )
 
 
-async def _run_shown(hub: Hub, latest: Latest, lines: LastLines, file: Path, speed: float) -> None:
+async def _run_shown(hub: Hub, page: Page, latest: Latest, lines: LastLines, speed: float) -> None:
+    running = asyncio.create_task(hub.run(), name="hub")
+    await asyncio.wait([running, asyncio.ensure_future(hub.started.wait())], return_when=asyncio.FIRST_COMPLETED)
+    page.hub = hub
+    await page.serve()
     title = (
         f" emonHub: a simulated house, {speed:g} times as fast as a real one. Ctrl-C ends it.",
-        f" Change {file} and see.",
+        f" See {page.url} in a browser, or change {hub.path}.",
     )
     showing = asyncio.create_task(_show(hub, latest, lines, title), name="show")
-    running = asyncio.create_task(hub.run(), name="hub")
     try:
         await asyncio.wait([showing, running], return_when=asyncio.FIRST_COMPLETED)
         hub.stop()  # when the table has failed: it is what the demo is for
@@ -80,6 +87,7 @@ async def _run_shown(hub: Hub, latest: Latest, lines: LastLines, file: Path, spe
     finally:
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
+        await page.stop()
 
 
 async def _show(hub: Hub, latest: Latest, lines: LastLines, title: tuple[str, ...]) -> None:
@@ -105,8 +113,21 @@ async def _show(hub: Hub, latest: Latest, lines: LastLines, title: tuple[str, ..
 
 def _configuration(folder: Path, url: str, speed: float) -> str:
     text = resources.files("emonhub.demo").joinpath("emonhub.conf").read_text("utf-8")
-    text = text.format(link=folder / "RFM2Pi", speed=speed, url=url, state=folder / "state")
+    text = text.format(link=folder / "RFM2Pi", speed=speed, url=url, state=folder / "state", port=_free_port())
     return text + "".join(_node(node.definition) for node in NODES)
+
+
+def _free_port() -> int:
+    """The page's usual port, or another one where that is taken."""
+    for port in (WebConfig().port, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    return 0
 
 
 def _node(definition: NodeDefinition) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from emonhub import __version__, logs
 from emonhub.cli import EXIT_BAD_FILE, EXIT_FAILED
+from emonhub.cli.page import Page
 from emonhub.cli.report import load_or_explain
 from emonhub.hub import Hub
 from emonhub.systemd import Notifier
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emonhub.config.model import Configuration
-    from emonhub.web.server import Server
 
 log = logging.getLogger("emonhub.hub")
 
@@ -55,7 +55,7 @@ def main(path: Path, logfile: str | None = None) -> int:
 
 
 async def _run(path: Path, configuration: Configuration, last_resort: threading.Timer) -> None:
-    page = _Page()
+    page = Page()
     hub = Hub(path, configuration, on_applied=page.applied)
     loop = asyncio.get_running_loop()
     notifier = Notifier(os.environ)
@@ -99,47 +99,6 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
-
-
-class _Page:
-    """The hub's page, where one is asked for: without it, none of what it needs is loaded."""
-
-    def __init__(self) -> None:
-        self.hub: Hub | None = None
-        self._server: Server | None = None
-        self._changing = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def applied(self, configuration: Configuration) -> None:
-        """Another configuration is in force."""
-        if self.hub is not None and (self._server is not None or configuration.web.port):
-            task = asyncio.create_task(self.serve(), name="page")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def serve(self) -> None:
-        """Serve it as the configuration says now. What goes wrong with it costs the page only."""
-        try:
-            async with self._changing:
-                await self._serve()
-        except Exception:  # a boundary: the hub goes on without its page
-            log.exception("The page can't be served")
-
-    async def _serve(self) -> None:
-        if self._server is None and self.hub is not None and self.hub.configuration.web.port:
-            from emonhub.web.server import Server  # noqa: PLC0415
-
-            self._server = Server(self.hub)
-            await self._server.start()
-        elif self._server is not None:
-            await self._server.apply()
-
-    async def stop(self) -> None:
-        """Serve it no more."""
-        self.hub = None
-        async with self._changing:
-            if self._server is not None:
-                await self._server.stop()
 
 
 def _end_all_the_same() -> None:
