@@ -199,7 +199,7 @@ async def test_secrets_are_masked_in_the_log_from_then_on() -> None:
     from emonhub import logs  # noqa: PLC0415
 
     async with running(config(Device, secret="open sesame")):
-        assert logs._masked("say open sesame") == "say ********"
+        assert logs.masked("say open sesame") == "say ********"
     logs.hide(())
 
 

@@ -115,7 +115,7 @@ class Formatter(logging.Formatter):
         record.who = _CONTROL.sub(_escape, record.name.removeprefix(LOGGER_PREFIX)) if of_interfacer else "MainThread"
         if record.exc_info:
             record.exc_text = None  # not as another formatter has kept it
-        return _masked(super().format(record))
+        return masked(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """The message's line."""
@@ -142,7 +142,8 @@ def hide(secrets: Iterable[str]) -> None:
     _hidden = re.compile("|".join(map(re.escape, long_enough))) if long_enough else None
 
 
-def _masked(text: str) -> str:
+def masked(text: str) -> str:
+    """A text for people to see: without the secrets that were named to `hide`."""
     return text if _hidden is None else _hidden.sub(MASK, text)
 
 

@@ -151,7 +151,7 @@ async def test_top_shows_nodes_and_interfacers(site: Site) -> None:
     assert status == 0
     (power,) = [line for line in out.splitlines() if "power" in line]
     assert power.split()[:4] == ["emonTx", "power", "100", "W"]
-    (radio,) = [line for line in out.splitlines() if line.split()[:1] == ["RFM2Pi"]]
+    (radio,) = [line for line in out.splitlines() if line.split()[:2] == ["RFM2Pi", "waiting"]]
     assert radio.split()[:3] == ["RFM2Pi", "waiting", "1"]
 
 

@@ -55,8 +55,13 @@ def secret_texts(values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
 
 
 def all_secrets(configuration: Configuration) -> list[str]:
-    """The texts that a whole configuration holds secret."""
-    found = [t for config in configuration.interfacers.values() for t in secret_texts(config.settings, config.secrets)]
+    """The texts that a whole configuration holds secret, passwords in web addresses among them."""
+    found = []
+    for config in configuration.interfacers.values():
+        settings = config.settings
+        found += secret_texts(settings, config.secrets)
+        for text in filter(lambda value: isinstance(value, str), settings.values()):
+            found += [text[start:end] for start, end in secret_ranges(text)]
     return found + [text for text in (configuration.web.password, configuration.web.token) if text]
 
 

@@ -32,7 +32,8 @@ BIGGEST_BODY = 4 << 20
 _HANDLE_S = 60.0
 """Longest time for a request, from its head to its answer; what is sent bit by bit has deadlines of its own."""
 
-_HEADERS = {
+HEADERS = {
+    "Server": "emonHub",
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline';"
     " frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
@@ -57,6 +58,8 @@ def application(site: Site, connections: Connections | None = None) -> web.Appli
                 return await handler(request)
         except web.HTTPException as error:
             return _problem(request, error)
+        except web.RequestPayloadError:
+            return web.json_response({"error": "the body can't be read"}, status=400)
         except TimeoutError:
             return web.json_response({"error": "this took too long"}, status=503)
         except ConnectionError:
@@ -69,7 +72,7 @@ def application(site: Site, connections: Connections | None = None) -> web.Appli
                 connections.ended(request)
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(_HEADERS)
+        response.headers.update(HEADERS)
         if not request.path.startswith("/static/"):
             response.headers.setdefault("Cache-Control", "no-store")
 

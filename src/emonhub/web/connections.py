@@ -8,12 +8,17 @@ clients cost a few sockets for a minute, and nothing else.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from emonhub.web.application import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiohttp import web
+log = logging.getLogger("emonhub.web")
 
 MOST = 200
 """Connections at once: below the 1024 files that a process may have open, and more than a household's browsers make."""
@@ -54,6 +59,29 @@ class Connections:
         """Its answer is on its way."""
         if (watched := self.open.get(request.protocol)) is not None:
             watched.idle()
+
+
+class Protocol(web.RequestHandler):
+    """aiohttp's, but for what it answers to who does not speak HTTP: what was said is neither quoted nor logged."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """An answer that says as little as possible."""
+        if status >= 500:
+            log.error("A request failed", exc_info=exc)
+        said = "this is no request that can be understood" if status < 500 else "the hub failed to answer: see its log"
+        response = web.json_response({"error": said}, status=status, headers=HEADERS)
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **_options: Any) -> None:
+        """What is wrong with a client is not worth a line; what is wrong here is logged where it is caught."""
+        log.debug(*args)
 
 
 class _Watched(asyncio.Protocol):

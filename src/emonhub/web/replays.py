@@ -14,6 +14,7 @@ from emonhub.buffer.folder import ReporterFolder
 from emonhub.channel import Channels
 from emonhub.errors import SettingError
 from emonhub.hub import build
+from emonhub.logs import masked
 from emonhub.reporter import Reporter
 from emonhub.supervisor import Runner
 
@@ -84,7 +85,7 @@ class Replay:
             "refused": target.dead,
             "total": self.total,
             "state": self.state,
-            "error": trouble or self.error,
+            "error": masked(trouble or self.error),
             "time_left": left,
         }
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from emonhub.state import socket_path
 from emonhub.web.application import application
 from emonhub.web.auth import may_listen_on
-from emonhub.web.connections import Connections
+from emonhub.web.connections import Connections, Protocol
 from emonhub.web.site import Site
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("emonhub.web")
 
 _KEEPALIVE_S = 30.0
+"""For the next request to begin on a connection."""
 
 
 class Server:
@@ -35,9 +36,9 @@ class Server:
             application(self.site, self.connections),
             access_log=None,
             shutdown_timeout=1.0,
-            keepalive_timeout=_KEEPALIVE_S,
         )
         self._tcp: asyncio.Server | None = None
+        self._unix: asyncio.Server | None = None
         self._listening: tuple[str, int] | None = None
         self._tried: tuple[str, int, str] | None = None
         self._applying = asyncio.Lock()
@@ -96,6 +97,8 @@ class Server:
         logging.getLogger("emonhub").removeHandler(self.site.log)
         await self.site.replays.close()
         self._close_tcp()
+        if self._unix is not None:
+            self._unix.close()
         await self._runner.cleanup()
         if self._socket is not None:
             self._socket.unlink(missing_ok=True)
@@ -103,7 +106,8 @@ class Server:
     def _protocol(self) -> asyncio.Protocol:
         server = self._runner.server
         assert server is not None
-        return server()
+        options: dict[str, Any] = {"keepalive_timeout": _KEEPALIVE_S, "access_log": None}
+        return Protocol(server, loop=asyncio.get_running_loop(), **options)
 
     def _close_tcp(self) -> None:
         if self._tcp is not None:
@@ -116,7 +120,7 @@ class Server:
             return
         try:
             path.unlink(missing_ok=True)
-            await web.UnixSite(self._runner, str(path)).start()
+            self._unix = await asyncio.get_running_loop().create_unix_server(self._protocol, str(path))
             path.chmod(0o600)
             self._socket = path
         except OSError as error:

@@ -6,6 +6,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from emonhub.logs import masked
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -77,7 +79,7 @@ class Tap:
                     "time": interfacer.world.time(),
                     "interfacer": interfacer.name,
                     "reason": error.reason,
-                    "detail": str(error),
+                    "detail": masked(str(error)),
                     "raw": _shown(raw),
                 }
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from emonhub import __version__
+from emonhub.logs import masked
 from emonhub.reporter import Reporter
 from emonhub.supervisor import State
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def overview(hub: Hub) -> dict[str, Any]:
-    """All of it: the hub, its interfacers and reporters, and what is wrong."""
+    """All of it: the hub, its interfacers and reporters, and what is wrong. No secret is in it."""
     reasons = complaints(hub)
     return {
         "version": __version__,
@@ -23,7 +25,7 @@ def overview(hub: Hub) -> dict[str, Any]:
         "complaints": reasons,
         "clock": {"set": hub.world.clock.trusted, "holding": hub.world.clock.holding},
         "file": str(hub.path),
-        "file_problem": hub.reload_problem,
+        "file_problem": masked(hub.reload_problem),
         "state_dir": str(hub.keeper.state) if hub.keeper.state is not None else None,
         "interfacers": [interfacer(runner) for runner in hub.runners.values()]
         + [refused(hub, name) for name in hub.refused if name not in hub.runners],
@@ -38,15 +40,15 @@ def interfacer(runner: Runner) -> dict[str, Any]:
         "type": runner.config.type,
         "kind": "reporter" if isinstance(itf, Reporter) else "interfacer",
         "state": runner.state.value,
-        "error": runner.last_error,
+        "error": masked(runner.last_error),
         "restarts": runner.restarts,
-        "endpoint": itf.endpoint(),
+        "endpoint": masked(itf.endpoint()),
         "reads": itf.reads,
         "sends": itf.sends or isinstance(itf, Reporter),
         "publishes": list(itf.pubchannels),
         "subscribes": list(itf.subchannels),
         "pause": itf.pause,
-        "loglevel": itf.loglevel,
+        "loglevel": logging.getLevelName(itf.log.level) if itf.log.level else "",
         "received": itf.received,
         "last_received": itf.last_received,
         "bad": dict(itf.bad),
@@ -68,8 +70,8 @@ def reporter(itf: Reporter) -> dict[str, Any]:
         "dropped": dict(itf.dropped),
         "dead": itf.dead,
         "requests": itf.requests,
-        "trouble": itf.trouble,
-        "buffer_trouble": itf.buffer.trouble,
+        "trouble": masked(itf.trouble),
+        "buffer_trouble": masked(itf.buffer.trouble),
         "held_up": itf.held_up,
         "paused": itf.folder.is_paused if itf.folder is not None else False,
         "can_pause": itf.folder is not None,
@@ -86,7 +88,7 @@ def refused(hub: Hub, name: str) -> dict[str, Any]:
         "type": found.config.type,
         "kind": "interfacer",
         "state": State.REFUSED.value,
-        "error": found.reason,
+        "error": masked(found.reason),
         "restarts": 0,
         "endpoint": "",
         "reads": True,
@@ -119,7 +121,7 @@ def complaints(hub: Hub) -> list[str]:
             reasons += [f"{name}: {trouble}" for trouble in (itf.trouble, itf.buffer.trouble) if trouble]
             if itf.dropped.total():
                 reasons.append(f"{name} has dropped {itf.dropped.total()} frames: {', '.join(itf.dropped)}")
-    return reasons
+    return [masked(reason) for reason in reasons]
 
 
 def ready(hub: Hub) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from emonhub.logs import masked
 from emonhub.web import records
 from emonhub.web.api.contract import Endpoint, Field
 from emonhub.web.export import Export
@@ -120,7 +121,7 @@ class ReportersApi:
 
     async def _letters(self, request: web.Request, _said: dict[str, Any]) -> Any:
         found = await asyncio.to_thread(self._reporter(request).dead_letters.all)
-        return [asdict(letter) for letter in found]
+        return [asdict(letter) | {"reason": masked(letter.reason)} for letter in found]
 
     async def _retry(self, request: web.Request, said: dict[str, Any]) -> Any:
         reporter = self._reporter(request)
