@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from emonhub.cli import EXIT_BAD_FILE, main, run
+from emonhub.cli.page import Page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ async def test_a_page_that_fails_costs_the_page_only(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "emonhub.web.server", None)  # importing it raises
-    page = run._Page()
+    page = Page()
     hub: Any = SimpleNamespace(configuration=SimpleNamespace(web=SimpleNamespace(port=8080)))
     page.hub = hub
     await page.serve()
