@@ -189,7 +189,8 @@ def _in_span(text: str, span: Span, names: Mapping[Where, frozenset[str]]) -> li
         key = span.where[-1]
         value = text[slice(*span.value)]
         if (key in names.get(span.where[:2], ()) or _SECRET_NAME.fullmatch(key)) and _is_plain(value):
-            found += _lines_of(text, *span.value)
+            quotes = 3 if value[:3] in {'"""', "'''"} and len(value) > 5 else 0
+            found += _lines_of(text, span.value[0] + quotes, span.value[1] - quotes)
     comment = span.value[1] if span.kind == "key" else span.start
     match = _IN_COMMENT.search(text[comment : span.end].rstrip())
     if match:
