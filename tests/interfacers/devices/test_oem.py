@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 from typing import Any
 
 import pytest
@@ -130,9 +131,19 @@ class TestReading:
 
     async def test_noise_costs_no_frame(self, port: Port) -> None:
         async with running(oem(port)) as hub:
-            await port.print(bytes(range(128, 256)) * 1000 + b"\r\n\xffP1:1,P2:2\r\nMSG:1,P1:5\r\n")
-            await hub.has(("USB0", 1, 5, 0, 0))
-            assert hub.bad.total() == 2
+            await port.print(random.Random(1).randbytes(1 << 20) + b"\r\nMSG:1,P1:5,P2:6\r\n")
+            await until(lambda: hub.heard and hub.frames[-1] == ("USB0", 1, 5, 6, 0, 0), f"a frame, {hub.bad}")
+            assert len(hub.heard) == 1
+
+    async def test_a_firmware_that_restarts_costs_one_frame_each_time(self, port: Port) -> None:
+        async with running(oem(port)) as hub:
+            for _ in range(5):
+                await port.print(b"MSG:1,V1:240.1,P1:5\r\nMSG:2,V1:240.2,P1:6\r\nMSG:3,V1:24\x00")
+                await port.print(b"emonTx4 V1.5.7\r\n'+++' then [Enter] for config mode\r\n")
+            await until(lambda: len(hub.heard) == 15)
+            whole = [cargo for cargo in hub.heard if "V1" in cargo.layout.names]
+            assert [cargo.values[:3] for cargo in whole] == [(1, 240.1, 5), (2, 240.2, 6)] * 5
+            assert {cargo.values[-2] for cargo in hub.heard} == {0}
 
     async def test_nodelistonly(self, port: Port) -> None:
         async with running(oem(port, nodelistonly=True)) as hub:
