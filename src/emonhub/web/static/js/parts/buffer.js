@@ -90,7 +90,7 @@ export function enter(root, page) {
 function owed(itf) {
   const r = itf.reporter;
   const { level, word } = stateOf(itf);
-  const trouble = r.trouble || r.buffer_trouble || r.held_up;
+  const trouble = r.trouble || r.buffer_trouble || (r.paused ? "" : r.held_up);
   return [
     h("header", null, h("p", { class: "big" }, count(r.owed), h("small", null, r.owed === 1 ? " frame owed" : " frames owed")), badge(level, word), h("span", { class: "spacer" }),
       r.can_pause ? h("button", { type: "button", "data-act": r.paused ? "resume" : "pause", class: r.paused ? "primary" : null }, r.paused ? "Resume" : "Pause")
@@ -133,9 +133,12 @@ function peeked(frames, itf) {
       h("tbody", null, frames.map((frame) => h("tr", null,
         h("td", { class: "mono nowrap" }, clock(frame.time, true)), h("td", { class: "nowrap" }, frame.name || frame.node),
         h("td", null, (frame.values || []).map(([n, v, unit]) => h("span", { class: "pair" }, h("span", null, n), ` ${value(v)}${unit ? ` ${unit}` : ""}`))),
-        h("td", { class: "mono record" }, frame.record)))))),
+        recordCell(frame.record)))))),
   ];
 }
+
+/** A frame as it is sent: its beginning, the whole of it on pointing there. */
+const recordCell = (record) => h("td", { class: "mono record", title: record }, h("span", null, record));
 
 function deadHead(n, list) {
   const some = (list?.length ?? n) > 0;
@@ -148,7 +151,7 @@ function letterTable(list) {
   return h("div", { class: "card scroll", tabindex: "0", role: "group", "aria-label": "Dead letters" }, h("table", null,
     h("thead", null, h("tr", null, ["Time", "Refused because", "Frame", ""].map((text) => h("th", { scope: "col" }, text || h("span", { class: "sr" }, "Actions"))))),
     h("tbody", null, list.map((one) => h("tr", { "data-key": String(one.id) },
-      h("td", { class: "mono nowrap" }, moment(one.time)), h("td", null, one.reason), h("td", { class: "mono record" }, one.record),
+      h("td", { class: "mono nowrap" }, moment(one.time)), h("td", null, one.reason), recordCell(one.record),
       h("td", null, h("div", { class: "row end nowrap" },
         h("button", { type: "button", "data-act": "retry", "data-id": one.id, "aria-label": `Retry the frame of ${moment(one.time)}` }, "Retry"),
         h("button", { type: "button", "data-act": "drop", "data-id": one.id, class: "danger", "aria-label": `Drop the frame of ${moment(one.time)}` }, "Drop"))))))));

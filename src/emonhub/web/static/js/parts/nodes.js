@@ -2,7 +2,7 @@
 
 import { get, q } from "../lib/api.js";
 import { h, icon, onActions, show } from "../lib/dom.js";
-import { ago, count, many, span, value } from "../lib/format.js";
+import { ago, count, fixed, many, span, value } from "../lib/format.js";
 import { Plot } from "../lib/plot.js";
 import { age, label, nodeList, store } from "../lib/store.js";
 import { badge, empty, remember, remembered } from "../lib/ui.js";
@@ -128,7 +128,7 @@ function card(node, wanted) {
 function facts(node) {
   const list = [`node ${node.id}`, `by ${node.source}`];
   if (node.rssi !== null && node.rssi !== undefined) list.push(`${value(node.rssi)} dBm`);
-  if (node.interval) list.push(`every ${node.interval < 10 ? node.interval.toFixed(1) : Math.round(node.interval)} s`);
+  if (node.interval) list.push(`every ${fixed(node.interval, node.interval < 9.95 ? 1 : 0)} s`);
   list.push(many(node.frames, "frame"));
   if (node.missed !== undefined && node.missed !== null) list.push(`${count(node.missed)} missed`);
   return list;

@@ -133,7 +133,7 @@ function row(e) {
   return h("li", { class: `tap-row${bad ? " tap-bad" : ""}`, "data-level": bad ? "bad" : null },
     h("span", { class: "tap-time mono" }, clock(e.time, true)),
     h("span", { class: "tap-of" }, e.interfacer),
-    h("span", { class: "tap-node" }, bad ? badge("bad", e.reason) : [h("strong", null, e.name || `node ${e.node}`), e.rssi ? h("small", null, ` ${value(e.rssi)} dBm`) : null]),
+    h("span", { class: "tap-node" }, bad ? badge("bad", e.reason) : [h("strong", null, e.name && e.name !== e.node ? e.name : `node ${e.node}`), e.rssi ? h("small", null, ` ${value(e.rssi)} dBm`) : null]),
     h("code", { class: "tap-raw" }, e.raw || "(no raw form)"),
     h("span", { class: "tap-values" }, bad ? e.detail : e.values.map(([name, v, unit], i) =>
       h("span", { class: "pair" }, h("span", null, name || `#${i + 1}`), ` ${value(v)}${unit ? ` ${unit}` : ""}`))),

@@ -67,7 +67,7 @@ function candidate(node, one) {
     h("p", { class: "row" }, badge(one.plausible ? "ok" : "warn", one.plausible ? "plausible" : "unlikely"),
       one.fits_node_id ? h("span", { class: "hint" }, "usual for this node id") : null),
     one.why ? h("p", { class: "hint" }, sentence(one.why)) : null,
-    h("dl", { class: "decoded" }, one.values.map((v) => h("div", null, h("dt", null, v.name), h("dd", null, value(v.value), v.unit ? ` ${v.unit}` : "")))),
+    h("dl", { class: "decoded", tabindex: "0", "aria-label": `Values by ${one.template}` }, one.values.map((v) => h("div", null, h("dt", null, v.name), h("dd", null, value(v.value), v.unit ? ` ${v.unit}` : "")))),
     h("button", { type: "button", class: one.plausible ? "primary" : null, "data-act": "accept", "data-node": node.node, "data-template": one.template,
       "aria-label": `Accept node ${node.node} as ${one.template}` }, "Accept"));
 }
