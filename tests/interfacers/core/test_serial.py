@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from emonhub.errors import SettingError
-from emonhub.interfacers.core.serial import EmonHubSerialInterfacer
+from emonhub.interfacers.core.serial import EmonHubSerialInterfacer, ports_named
 from emonhub.nodes.definition import Codec, NodeDefinition
 from emonhub.nodes.table import Nodes
 from emonhub.settings import declared
 from tests.interfacers.harness import Port, QuickWorld, running, until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def serial(port: Port | Path, nodes: Nodes | None = None, **settings: Any) -> EmonHubSerialInterfacer:
@@ -133,3 +131,11 @@ async def test_something_that_is_no_serial_port(tmp_path: Path) -> None:
         await hub.is_waiting()
         assert "can't be opened" in hub.runner.last_error
     assert hub.heard == []
+
+
+def test_ports_with_wildcards_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for name in ("ttyUSB10", "ttyUSB2", "ttyACM3", "ttyS0"):
+        (tmp_path / name).touch()
+    assert [Path(port).name for port in ports_named(f"{tmp_path}/tty[AU]*")] == ["ttyACM3", "ttyUSB2", "ttyUSB10"]
+    assert ports_named("/dev/ttyUSB7") == ["/dev/ttyUSB7"]
+    assert ports_named("/dev/nothing-like-it*") == []

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from emonhub.config.load import load
 from emonhub.errors import FrameError, SettingError
 from emonhub.interfacers.devices.ds18b20 import EmonHubDS18B20Interfacer, parse
 from emonhub.interfacers.devices.polling import until_next
@@ -15,8 +17,7 @@ from emonhub.nodes.table import Nodes
 from tests.interfacers.harness import QuickWorld, running, until
 from tests.testdata import testdata
 
-if TYPE_CHECKING:
-    from pathlib import Path
+CASES = Path(__file__).parents[2] / "devices" / "ds18b20"
 
 GOOD = "93 01 7f 80 7f ff 0d 10 bd : crc=bd YES\n93 01 7f 80 7f ff 0d 10 bd t=25187\n"
 BAD = GOOD.replace("YES", "NO")
@@ -110,6 +111,25 @@ async def test_all_sensors_are_one_frame_with_their_names(bus: Bus) -> None:
         assert cargo.layout.node == "sensors"
         named = dict(zip(cargo.layout.names, cargo.values, strict=True))
         assert named == {"ambient": 25.187, "cyl_bot": -10.125, THIRD: 25.187}
+
+
+@pytest.mark.parametrize("case", sorted(path.parent for path in CASES.glob("*/bus")), ids=lambda case: case.name)
+async def test_own_cases(case: Path, tmp_path: Path) -> None:
+    """A case is a folder, with the sensors as the kernel shows them in `bus`: adding one needs no code."""
+    conf = tmp_path / "emonhub.conf"
+    conf.write_text((case / "conf").read_text().replace("BUS", str(case / "bus")))
+    found = load(conf)
+    assert found.errors == []
+    (config,) = found.interfacers.values()
+    interfacer = EmonHubDS18B20Interfacer(config.name, config.settings, world=QuickWorld(), nodes=Nodes(found.nodes))
+    wanted = json.loads((case / "expected.json").read_text())
+    async with running(interfacer) as hub:
+        await until(lambda: hub.heard and len(hub.bad) >= len(wanted["bad"]), f"a frame, {hub.bad}")
+    layout = hub.heard[0].layout
+    assert (layout.node, layout.nodename) == (wanted["node"], wanted["nodename"])
+    named = {layout.name_of(i): (value, layout.unit_of(i)) for i, value in enumerate(hub.heard[0].values)}
+    assert named == {n: (v, u) for (n, v), u in zip(wanted["values"].items(), wanted["units"], strict=True)}
+    assert sorted(hub.bad) == wanted["bad"]
 
 
 async def test_the_node_may_have_units_and_another_name(bus: Bus) -> None:

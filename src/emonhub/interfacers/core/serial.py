@@ -114,6 +114,8 @@ def ports_named(pattern: str) -> list[str]:
     """The ports that a name with wildcards means, in the order of their numbers; a name without any means itself."""
     if not glob.has_magic(pattern):
         return [pattern]
-    return sorted(
-        glob.glob(pattern), key=lambda port: [int(n) if n.isdigit() else 0 for n in re.findall(r"\d+|\D+", port)]
-    )
+
+    def order(port: str) -> tuple[str, list[int]]:
+        return re.sub(r"\d+", "", port), [int(number) for number in re.findall(r"\d+", port)]
+
+    return sorted(glob.glob(pattern), key=order)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _REPLY_S = 1.0
 """A device that answers a command does so within this time."""
 
+_REST_OF_REPLY_S = 0.3
+"""A reply of several lines has all come within this time after its first line."""
+
 _SILENT_S = 20.0
 """A device that prints nothing for so long after the opening of its port is set up all the same."""
 
@@ -110,7 +113,7 @@ class EmonHubOEMInterfacer(RadioLineInterfacer):
     def parse(self, lines: Iterable[bytes], now: float) -> list[Cargo]:
         cargos: list[Cargo] = []
         for whole in lines:
-            line = whole.strip(b" \t\r\x00")
+            line = whole.strip(b" \t\r\n\v\f\x00")
             if not line:
                 continue
             self._heard.set()
@@ -271,7 +274,8 @@ class EmonHubOEMInterfacer(RadioLineInterfacer):
                 await self._heard.wait()
         except TimeoutError:
             self.log.info("The device prints nothing; its settings are sent all the same")
-        await self._ask("v")
+        if await self._ask("v"):
+            await self.world.sleep(_REST_OF_REPLY_S)
         if self._no_old_keys:
             return
         reply = await self._ask("4v")

@@ -23,7 +23,7 @@ class EmonHubTx3eInterfacer(EmonHubSerialInterfacer):
     def parse(self, lines: Iterable[bytes], now: float) -> list[Cargo]:
         cargos = []
         for whole in lines:
-            line = whole.strip(b" \t\r\x00")
+            line = whole.strip(b" \t\r\n\v\f\x00")
             try:
                 if line.startswith(b"MSG:"):
                     cargos.append(read_pairs(_text(line)).cargo(self, self.nodename or self.nodeoffset, now, line))
