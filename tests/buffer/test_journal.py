@@ -101,6 +101,37 @@ def test_delivering_while_the_oldest_are_dropped() -> None:
     run_virtual(go)
 
 
+def test_what_is_acknowledged_while_it_is_dropped_is_not_lost() -> None:
+    async def go() -> None:
+        world, books = FakeWorld(), Books()
+        buffer = await stored(world, books, AT_ONCE, max_bytes=20_000)
+        while not books.lost:
+            await fill(buffer, books, 100)
+        lost = books.lost
+        batch = await buffer.fetch(10)
+        assert batch is not None
+        world.storage.seconds = 1.0  # type: ignore[attr-defined]
+        while books.lost == lost:
+            made = chunk(books.taken, 100)
+            buffer.append(made.records, made.times, 3000)
+            books.taken += 100
+            await asyncio.sleep(0.5)
+            removed = buffer.remove(batch.end)  # while the store is at it
+            books.acknowledged += removed
+            await asyncio.sleep(10)
+            if books.lost == lost:
+                assert removed == 10
+                batch = await buffer.fetch(10)
+                assert batch is not None
+        assert removed == 10
+        assert conserved(buffer, books)
+        frames = buffer.frames
+        assert len(await drain(buffer, books)) == frames
+        assert not books.came_to_light
+
+    run_virtual(go)
+
+
 def test_what_is_too_old_goes() -> None:
     async def go() -> None:
         world, books = FakeWorld(), Books()

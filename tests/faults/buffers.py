@@ -72,6 +72,7 @@ class Books:
     def __init__(self) -> None:
         self.taken = 0
         self.acknowledged = 0
+        self.came_to_light = 0
         self.dropped: list[Dropped] = []
 
     def keep(self, buffer: StoredBuffer) -> None:
@@ -81,6 +82,7 @@ class Books:
 
     def found(self, frames: int) -> None:
         self.taken += frames
+        self.came_to_light += frames
 
     @property
     def lost(self) -> int:

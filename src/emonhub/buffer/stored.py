@@ -97,7 +97,6 @@ class StoredBuffer(Buffer):
         self._failing = False
         self._opened = False
         self._shift = 0  # from our numbers to the store's
-        self._epoch = 0  # how often older frames came to light
         self._cursor = 0  # of a former run, for a store that opens late
         self._lost_before: tuple[Lost, ...] = ()  # found to be gone when it was opened, and not told yet
         self._removed = 0  # frames of the store that have been acknowledged, in all
@@ -221,14 +220,12 @@ class StoredBuffer(Buffer):
         self._count_lost(lost, self._removed)
         number, seen = self._first, 0
         while number < self._start:
-            start, epoch, mark = self._start, self._epoch, self._removed
+            start, mark = self._start, self._removed
             try:
                 chunk = await self._in_storage(self.store.read, number + self._shift, skip - seen + limit)
             except OSError as error:
                 self._complain(error)
                 return None
-            if epoch != self._epoch:  # older ones have come to light meanwhile
-                return None if skip else await self.fetch(limit)
             self._count_lost(chunk.lost, mark)
             first = chunk.first - self._shift
             count = min(len(chunk.records), self._start - first)
@@ -433,7 +430,6 @@ class StoredBuffer(Buffer):
         self._shift = opened.end - self._start
         frames = opened.frames + sum(lost.frames for lost in opened.lost)
         if frames:
-            self._epoch += 1
             self._first = opened.first - self._shift
             self._stored_frames, self._stored_time = frames, opened.oldest_time
             self._lost_before = opened.lost
