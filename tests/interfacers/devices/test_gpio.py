@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import sys
@@ -140,6 +141,29 @@ class TestPulses:
             await first._load()
             assert first.total == 5
             assert hub.interfacer.total == 5  # type: ignore[attr-defined]
+
+    async def test_a_hundred_power_cuts(self, lines: FakeLines, world: QuickWorld) -> None:
+        true = counted = least = 0
+        for _ in range(100):
+            interfacer = counter(world)
+            await interfacer._load()
+            assert least <= interfacer.total <= true
+            lost = true - interfacer.total
+            for _ in range(world.random.randrange(4)):
+                lines.pulse(new := world.random.randrange(500))
+                true += new
+                counted += new
+                interfacer._count(lines, asyncio.get_running_loop().create_future())
+                if world.random.random() < 0.7:
+                    await interfacer._save()
+                    least = interfacer.total
+            assert interfacer.total == true - lost
+            if world.random.random() < 0.3:  # in the middle of storing it
+                stored = interfacer._stored
+                assert stored is not None
+                world.disk.put(stored.path, (0, 512)[stored._turn], b"%020d" % (interfacer.total + 9))
+            true = interfacer.total
+        assert 0 < true < counted
 
     async def test_it_is_stored_at_intervals_only(self, lines: FakeLines, world: QuickWorld) -> None:
         saves = []
