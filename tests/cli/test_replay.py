@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import lzma
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -176,7 +175,7 @@ async def test_a_frame_that_is_refused_costs_no_other(kept: Kept) -> None:
 def refuse(kept: Kept, name: str, old: str, new: str) -> None:
     """Put a record that emoncms will refuse into a journal file."""
     from emonhub.buffer.lines import Line, frame_lines, note_line, parse, seed  # noqa: PLC0415
-    from emonhub.buffer.segments import named  # noqa: PLC0415
+    from emonhub.buffer.segments import named, pack, unpack  # noqa: PLC0415
 
     segment = named(name)
     assert segment is not None
@@ -184,14 +183,14 @@ def refuse(kept: Kept, name: str, old: str, new: str) -> None:
     start = seed("org", segment.first)
     parts = []
     data = path.read_bytes()
-    for found in parse(lzma.decompress(data) if segment.packed else data, start, segment.base):
+    for found in parse(unpack(data, segment, "org") if segment.packed else data, start, segment.base):
         if isinstance(found, Line):
             record = found.record.replace(old, new)
             parts += frame_lines(start, found.number, segment.base, [record], [found.time], [False])
         else:
             parts.append(note_line(start, found.content))
     data = b"".join(parts)
-    path.write_bytes(lzma.compress(data) if segment.packed else data)
+    path.write_bytes(pack(data, segment, "org") if segment.packed else data)
 
 
 async def test_refused_frames_far_apart_cost_no_others(kept: Kept) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from emonhub.archive.csvform import Row, RowError
-from emonhub.buffer.lines import seed
+from emonhub.buffer.lines import seed, with_checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,10 +26,15 @@ def looks_so(first_line: str) -> bool:
     return bool(_JOURNAL.fullmatch(first_line) or _PLAIN.fullmatch(first_line))
 
 
-def text_of(path: Path) -> str:
-    """A file's text, unpacked where it is packed. Raises OSError, lzma.LZMAError."""
+def text_of(path: Path, owner: str) -> str:
+    """A file's text, unpacked where it is packed, and with the checks that packed lines go without. Raises OSError,
+    lzma.LZMAError.
+    """
     data = path.read_bytes()
-    return (lzma.decompress(data) if path.suffix == ".xz" else data).decode("utf-8", "replace")
+    if path.suffix == ".xz":
+        name = _NAME.search(path.name)
+        data = with_checks(lzma.decompress(data), seed(owner, int(name[1]) if name else 0))
+    return data.decode("utf-8", "replace")
 
 
 @dataclass(slots=True)
@@ -52,7 +57,7 @@ class Lines:
         name = _NAME.search(Path(self.path).name)
         base = self.base if self.base is not None else float(name[2]) if name else None
         start = seed(self.owner, int(name[1])) if name else None
-        for number, line in enumerate(text_of(self.path).split("\n"), 1):
+        for number, line in enumerate(text_of(self.path, self.owner).split("\n"), 1):
             try:
                 found = self._row(number, line.rstrip("\r"), base, start)
             except RowError as error:

@@ -7,7 +7,6 @@ moves from one to the other meanwhile is found in at least one of them, and told
 from __future__ import annotations
 
 import contextlib
-import lzma
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -15,7 +14,7 @@ from emonhub.buffer.cursor import Cursor
 from emonhub.buffer.disk import Disk
 from emonhub.buffer.front import FrontFiles, Left
 from emonhub.buffer.lines import Line, Note, parse, seed
-from emonhub.buffer.segments import Segment, named
+from emonhub.buffer.segments import Segment, named, unpack
 from emonhub.clock import Clock
 from emonhub.state import MEMORY
 
@@ -145,9 +144,7 @@ class Record:
         for _ in range(_TRIES):
             try:
                 data = self.disk.read(self.folder / segment.name)
-                return lzma.decompress(data) if segment.packed else data
-            except lzma.LZMAError:
-                return b""
+                return unpack(data, segment, self.owner) if segment.packed else data
             except FileNotFoundError:
                 # Sealed or packed meanwhile, so that it has another name; or delivered, and gone.
                 again = [other for other in self._segments() if other.first == segment.first]

@@ -111,7 +111,7 @@ class Buffer(ABC):
         """Whether the target takes nothing: told by the reporter, for a buffer that then does things differently."""
         return False
 
-    @failing.setter
+    @failing.setter  # noqa: B027 - most do nothing differently
     def failing(self, failing: bool) -> None:
         pass
 

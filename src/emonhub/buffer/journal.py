@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from emonhub.buffer.disk import Disk
     from emonhub.clock import Clock
 
-SEGMENT_BYTES = 1 << 20
+SEGMENT_BYTES = 1 << 19
 """Of a file: what is lost with one that is damaged beyond its lines, and what reading holds in memory."""
 
 _QUARANTINE_BYTES = 16 << 20
@@ -412,7 +412,7 @@ class Journal(Store):
         for segment in done:
             if not segment.packed:
                 with suppress(OSError):  # a disk that is full, say: there is always a next time
-                    data = pack(self._disk.read(self._folder / segment.name))
+                    data = pack(self._disk.read(self._folder / segment.name), segment, self._owner)
                     self._replace(segment, f"{segment.sealed_name}.xz", data)
                 return
 

@@ -97,6 +97,25 @@ def index(data: bytes, seed: int, stop: int | None = None) -> tuple[array[int], 
     return numbers, offsets, notes
 
 
+def without_checks(data: bytes, seed: int) -> bytes:
+    """The good lines, but for their checks: for a file that has a check of its own."""
+    kept = []
+    for line in data.split(b"\n"):
+        try:
+            if int(line[:8], 16) == crc32(line[9:], seed) and line[8:9] == b" ":
+                kept.append(line[9:] + b"\n")
+        except ValueError:
+            continue
+    return b"".join(kept)
+
+
+def with_checks(data: bytes, seed: int) -> bytes:
+    """The same lines with their checks again."""
+    lines = data.split(b"\n")
+    del lines[-1]
+    return b"".join([b"%08x %b\n" % (crc32(line, seed), line) for line in lines])
+
+
 def frames(lines: list[str], base: float) -> tuple[list[str], list[float], list[bool]]:
     """Records and times of lines that are known to be good; whether each time is provisional, empty when none is."""
     parts = [line.split(" ", 3) for line in lines]

@@ -4,7 +4,8 @@ A folder holds, for one reporter, files named by the numbers of the frames in th
 
     000000001200-open-1669888253.log                  being written: frames from 1200 on
     000000001200-000000001712-512-1669888253.log      sealed: from 1200 to before 1712, 512 of them
-    000000001200-000000001712-512-1669888253.log.xz   sealed, delivered, kept for the record, and cold
+    000000001200-000000001712-512-1669888253.log.xz   sealed, delivered, kept for the record, and cold: its lines have
+                                                      no checks, as the format has its own
 
 Each starts with a note of whose it is. Files are only appended to; a sealed one is only ever deleted, renamed, packed
 or, where a full buffer is thinned, replaced. The layout of a line is in `lines`.
@@ -22,7 +23,7 @@ from itertools import islice
 from operator import lt
 from typing import TYPE_CHECKING, Any
 
-from emonhub.buffer.lines import frame_lines, frames, index, note_line, seed
+from emonhub.buffer.lines import frame_lines, frames, index, note_line, seed, with_checks, without_checks
 from emonhub.buffer.store import Chunk
 
 if TYPE_CHECKING:
@@ -159,12 +160,7 @@ def load(disk: Disk, folder: Path, segment: Segment, owner: str) -> Contents:
         if error.errno != errno.EIO:
             raise
         data = _salvage(disk, folder / segment.name)
-    if segment.packed:
-        try:
-            data = lzma.decompress(data)
-        except lzma.LZMAError:
-            data = b""
-    return Contents(segment, data, owner)
+    return Contents(segment, unpack(data, segment, owner) if segment.packed else data, owner)
 
 
 def _salvage(disk: Disk, path: Path) -> bytes:
@@ -180,9 +176,18 @@ def _salvage(disk: Disk, path: Path) -> bytes:
     return b"".join(parts)
 
 
-def pack(data: bytes) -> bytes:
-    """A cold segment's contents as an .xz file."""
-    return lzma.compress(data, format=lzma.FORMAT_XZ, filters=_COLD_FILTERS)
+def pack(data: bytes, segment: Segment, owner: str) -> bytes:
+    """A cold segment's contents as an .xz file: the same lines without their checks, as .xz has one of its own."""
+    lines = without_checks(data, seed(owner, segment.first))
+    return lzma.compress(lines, format=lzma.FORMAT_XZ, filters=_COLD_FILTERS)
+
+
+def unpack(data: bytes, segment: Segment, owner: str) -> bytes:
+    """The lines of a packed segment as they were before; nothing of one that is damaged."""
+    try:
+        return with_checks(lzma.decompress(data), seed(owner, segment.first))
+    except lzma.LZMAError:
+        return b""
 
 
 class Writing:

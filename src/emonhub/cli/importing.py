@@ -76,7 +76,7 @@ class _Source:
     def __enter__(self) -> None:
         try:
             if self._path.suffix == ".xz":
-                first = text_of(self._path).partition("\n")[0]
+                first = text_of(self._path, "").partition("\n")[0]
                 self._file = None
             else:
                 self._file = open(self._path, encoding="utf-8-sig", errors="replace", newline="")
