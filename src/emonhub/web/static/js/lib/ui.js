@@ -8,6 +8,11 @@ export function badge(level, word) {
   return h("span", { class: "badge", "data-level": level }, icon(level), word);
 }
 
+/** An input with its label. */
+export function field(id, text, input) {
+  return h("div", { class: "field" }, h("label", { for: id }, text), input);
+}
+
 /** A short message at the edge of the page. */
 export function toast(text, level = "ok") {
   const box = document.getElementById("toasts");

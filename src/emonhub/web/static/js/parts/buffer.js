@@ -5,7 +5,7 @@ import { h, icon, onActions, s, show } from "../lib/dom.js";
 import { ago, bytes, catchUp, clock, count, many, moment, rate, sentence, span, value } from "../lib/format.js";
 import { stateOf } from "../lib/judge.js";
 import { hubNow, rateOf, store } from "../lib/store.js";
-import { attempt, badge, confirmed, empty, failure, toast } from "../lib/ui.js";
+import { attempt, badge, confirmed, empty, failure, field, toast } from "../lib/ui.js";
 import { replays } from "./replays.js";
 
 const PEEKED = 20;
@@ -175,7 +175,6 @@ function exporting(name) {
   get(`/reporters/${q(name)}/record`).then((record) => {
     kept.textContent = record.frames ? `Kept after delivery: ${many(record.frames, "frame")}, ${bytes(record.bytes)}, from ${moment(record.from)} to ${moment(record.to)}.` : "";
   }, () => (kept.textContent = ""));
-  const field = (id, text, input) => h("div", { class: "field" }, h("label", { for: id }, text), input);
   const form = h("div", { class: "toolbar card pad", oninput: follow },
     field("export-what", "What", what), field("export-from", "From", from), field("export-to", "Until", to), field("export-node", "Node", node), link);
   const box = document.createDocumentFragment();

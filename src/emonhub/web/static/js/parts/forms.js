@@ -5,7 +5,7 @@ import { interfacers } from "../lib/conf.js";
 import { h, onActions, show } from "../lib/dom.js";
 import { draft } from "../lib/draft.js";
 import { many, sentence } from "../lib/format.js";
-import { attempt, dialog, empty, failure, toast } from "../lib/ui.js";
+import { attempt, dialog, empty, failure, field, toast } from "../lib/ui.js";
 
 let types = null;
 
@@ -67,15 +67,15 @@ function fields(itf) {
   return [
     head,
     strays.map((problem) => h("p", { class: "problem-text", "data-level": toneOf(problem) }, `Line ${problem.line}: ${sentence(problem.message)}`)),
-    h("fieldset", { "data-key": `${itf.name} set` }, h("legend", null, "Set in the file"), set.length ? h("div", { class: "grid" }, set.map((one) => field(itf, one))) : h("p", { class: "hint" }, "Nothing: all is at its default.")),
-    h("details", { "data-key": `${itf.name} rest` }, h("summary", null, `${many(rest.length, "more setting")} at their defaults`), h("div", { class: "grid" }, rest.map((one) => field(itf, one)))),
+    h("fieldset", { "data-key": `${itf.name} set` }, h("legend", null, "Set in the file"), set.length ? h("div", { class: "grid" }, set.map((one) => settingField(itf, one))) : h("p", { class: "hint" }, "Nothing: all is at its default.")),
+    h("details", { "data-key": `${itf.name} rest` }, h("summary", null, `${many(rest.length, "more setting")} at their defaults`), h("div", { class: "grid" }, rest.map((one) => settingField(itf, one)))),
   ];
 }
 
 const concerns = (problem, setting) => problem.where.at(-1) === setting;
 const mine = (name, setting) => faults(name).filter((problem) => concerns(problem, setting));
 
-function field(itf, one) {
+function settingField(itf, one) {
   const id = `set-${one.name}`;
   const now = (itf.settings[one.name] ?? "").replace(one.kind === "list" ? /,\s*$/ : "", "");
   const problem = mine(itf.name, one.name)[0];
@@ -115,8 +115,7 @@ async function add() {
   name.addEventListener("input", () => (name.dataset.typed = "1"));
   tell();
   const chosen = await dialog("Add an interfacer", [
-    h("div", { class: "field" }, h("label", { for: "new-type" }, "Type"), type), doc,
-    h("div", { class: "field" }, h("label", { for: "new-name" }, "Name"), name),
+    field("new-type", "Type", type), doc, field("new-name", "Name", name),
   ], [{ label: "Cancel", value: "" }, { label: "Add", value: "add", primary: true }]);
   const wanted = name.value.trim();
   if (chosen !== "add" || !wanted) return;

@@ -4,7 +4,7 @@ import { get, put } from "../lib/api.js";
 import { h, show, showItems } from "../lib/dom.js";
 import { clock, count, many } from "../lib/format.js";
 import { store } from "../lib/store.js";
-import { attempt, toast } from "../lib/ui.js";
+import { attempt, field, toast } from "../lib/ui.js";
 
 export const topics = ["log"];
 
@@ -83,8 +83,6 @@ export function enter(root, page) {
   };
 }
 
-const field = (id, text, input) => h("div", { class: "field" }, h("label", { for: id }, text), input);
-
 function row(line) {
   return h("li", { "data-level": TONES[line.level] },
     h("span", { class: "log-time mono" }, clock(line.time)), h("span", { class: "log-level" }, line.level), h("span", { class: "log-of" }, line.interfacer || "hub"),
@@ -93,6 +91,6 @@ function row(line) {
 
 function levelOf(name, words) {
   const id = `level-${encodeURIComponent(name)}`;
-  return h("div", { class: "field" }, h("label", { for: id }, words),
+  return field(id, words,
     h("select", { id, "data-name": name }, h("option", { value: "" }, "as configured"), LEVELS.map((level) => h("option", { value: level }, level))));
 }

@@ -5,7 +5,7 @@ import { h, icon, onActions, show } from "../lib/dom.js";
 import { ago, count, fixed, many, span, value } from "../lib/format.js";
 import { Plot } from "../lib/plot.js";
 import { age, label, nodeList, store } from "../lib/store.js";
-import { badge, empty, remember, remembered } from "../lib/ui.js";
+import { badge, empty, field, remember, remembered } from "../lib/ui.js";
 import { unknownNodes } from "./unknown.js";
 
 const PLOTTED_FIRST = 6; // nodes that show a plot before anybody chose one
@@ -20,7 +20,7 @@ export function enter(root, page) {
   const unknown = h("section", { "aria-labelledby": "unknown-title", class: "unknown" });
   root.append(
     h("div", { class: "part-head" }, h("div", null, h("h1", null, "Nodes"), title),
-      h("div", { class: "field" }, h("label", { for: "node-filter" }, "Filter"), filter)),
+      field("node-filter", "Filter", filter)),
     list, unknown);
 
   const keyOf = (node) => `${node.source}\n${node.id}`;

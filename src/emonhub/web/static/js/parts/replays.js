@@ -3,7 +3,7 @@
 import { get, post, q } from "../lib/api.js";
 import { h, onActions, show } from "../lib/dom.js";
 import { count, many, sentence, span } from "../lib/format.js";
-import { attempt, badge, failure, toast } from "../lib/ui.js";
+import { attempt, badge, failure, field, toast } from "../lib/ui.js";
 
 const LEVELS = { running: "busy", done: "ok", finished: "ok", failed: "bad", stopped: "idle" };
 const AGAIN_MS = 2000;
@@ -57,8 +57,6 @@ export function replays(section, page) {
     },
   };
 }
-
-const field = (id, text, input) => h("div", { class: "field" }, h("label", { for: id }, text), input);
 
 function progress(one) {
   const level = LEVELS[one.state] || "busy";

@@ -3,7 +3,7 @@
 import { h, icon, onActions, showItems } from "../lib/dom.js";
 import { clock, count, many, value } from "../lib/format.js";
 import { store } from "../lib/store.js";
-import { badge, empty } from "../lib/ui.js";
+import { badge, empty, field } from "../lib/ui.js";
 import { showCase } from "../lib/testcase.js";
 
 export const topics = ["tap"];
@@ -111,7 +111,6 @@ export function enter(root, page) {
 }
 
 const select = (id) => h("select", { id }, h("option", { value: "" }, "all"));
-const field = (id, text, input) => h("div", { class: "field" }, h("label", { for: id }, text), input);
 
 function setOptions(element, all, names) {
   const now = element.value;
