@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-EXTRAS := mqtt,sql,table
+EXTRAS := gpio,mqtt,sql,table
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: run test quick test-full lint bench lock reference clean debian

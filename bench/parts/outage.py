@@ -14,7 +14,7 @@ from bench.frames import configuration, make_frames, reporter, source
 from bench.parts.latency import answer_one
 from bench.processes import Process, connect, free_port, hub, sink
 from bench.table import Table, at_most
-from emonhub.buffer.segments import pack
+from emonhub.buffer.segments import named, pack
 
 ORDER = 50
 
@@ -55,11 +55,18 @@ def _take_in(table: Table, data: bytes, frames: int, folder: Path) -> None:
     growth = _outage(data, folder / "names", "journal", names=True)
     table.add("journal, names: growth of RSS", *at_most(growth / _MB, 4, "MB"))
     table.add("    on disk, for a frame", *at_most(_size(folder / "names") / frames, 110, "bytes"))
-    cold = sum(len(pack(file.read_bytes())) for file in _files(folder / "names"))
+    cold = sum(_packed(file) for file in _files(folder / "names"))
     table.add("    the same cold (.xz, keep)", *at_most(cold / frames, 15, "bytes"))
     growth = _outage(data, folder / "plain", "journal", names=False)
     table.add("journal, by index: growth of RSS", *at_most(growth / _MB, 4, "MB"))
     table.add("    on disk, for a frame", *at_most(_size(folder / "plain") / frames, 60, "bytes"))
+
+
+def _packed(file: Path) -> int:
+    """Bytes of a journal file once it is cold."""
+    segment = named(file.name)
+    assert segment is not None
+    return len(pack(file.read_bytes(), segment, "emoncms"))
 
 
 def _outage(data: bytes, folder: Path, mode: str, *, names: bool) -> int:

@@ -250,7 +250,6 @@ class Setting(Generic[T]):
         """The section of emonhub.conf that it stands in."""
         return "init_settings" if self.init else "runtimesettings"
 
-
     @property
     def default_text(self) -> str:
         """The default as emonhub.conf would have it."""
@@ -262,7 +261,8 @@ class Setting(Generic[T]):
         if isinstance(value, float):
             return "ever" if value == float("inf") else f"{value:.12g}"
         if isinstance(value, int) and describe(self.kind).name == "size":
-            return next((f"{value >> n}{unit}" for n, unit in _SIZE_UNITS if value and not value % (1 << n)), str(value))
+            fitting = (f"{value >> n}{unit}" for n, unit in _SIZE_UNITS if value and not value % (1 << n))
+            return next(fitting, str(value))
         return str(value)
 
 
