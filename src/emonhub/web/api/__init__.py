@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from emonhub.web.api import live, openapi, replays, session, types
+from emonhub.web.api import openapi, replays, session, types
 from emonhub.web.api.configuration import ConfigurationApi
 from emonhub.web.api.contract import Endpoint
+from emonhub.web.api.live import LiveApi
 from emonhub.web.api.reporters import ReportersApi
 from emonhub.web.api.unknown import UnknownApi
 
@@ -20,7 +21,7 @@ def endpoints(site: Site) -> list[Endpoint]:
     """Every endpoint of the API."""
     found = [
         *session.endpoints(site),
-        *live.endpoints(site),
+        *LiveApi(site).endpoints(),
         *ConfigurationApi(site).endpoints(),
         *types.endpoints(),
         *UnknownApi(site).endpoints(),

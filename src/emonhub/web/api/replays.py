@@ -27,6 +27,16 @@ _REPLAY = {
     },
 }
 
+_BODY = {
+    "of": Field("string", "the reporter whose record it is"),
+    "into": Field("string", "the reporter that sends it; the same where nothing is said", None, nullable=True),
+    "from": Field("time", "read from then on", None, nullable=True),
+    "to": Field("time", "read before then", None, nullable=True),
+    "node": Field("node", "of one node, by its id or its name", None, nullable=True),
+    "batchsize": Field("integer", "frames in one request", None, nullable=True, low=1, high=100_000),
+    "interval": Field("number", "seconds between requests", None, nullable=True, low=0, high=3600),
+}
+
 
 def endpoints(site: Site) -> list[Endpoint]:
     """The endpoints of this part."""
@@ -56,19 +66,10 @@ def endpoints(site: Site) -> list[Endpoint]:
             raise web.HTTPNotFound(text="there is no such replay")
         return {"ok": True}
 
-    body = {
-        "of": Field("string", "the reporter whose record it is"),
-        "into": Field("string", "the reporter that sends it; the same where nothing is said", None, nullable=True),
-        "from": Field("time", "read from then on", None, nullable=True),
-        "to": Field("time", "read before then", None, nullable=True),
-        "node": Field("node", "of one node, by its id or its name", None, nullable=True),
-        "batchsize": Field("integer", "frames in one request", None, nullable=True, low=1, high=100_000),
-        "interval": Field("number", "seconds between requests", None, nullable=True, low=0, high=3600),
-    }
     at = "/api/v1/replays"
     all_of_them = {"type": "array", "items": _REPLAY}
     return [
-        Endpoint("POST", at, begin, "Send frames of a record again", body=body, gives=_ID, errors=(404, 409)),
+        Endpoint("POST", at, begin, "Send frames of a record again", body=_BODY, gives=_ID, errors=(404, 409)),
         Endpoint("GET", at, get, "Replays under way, and the last that are over", gives=all_of_them),
         Endpoint("POST", f"{at}/{{id}}/stop", stop, "Stop one", gives=_OK, errors=(404,)),
     ]

@@ -21,6 +21,26 @@ _OK = {"type": "object", "required": ["ok"], "properties": {"ok": {"type": "bool
 _COUNT = {"type": "object", "required": ["count"], "properties": {"count": {"type": "integer"}}}
 _IDS = {"ids": Field("array", "which letters; null for all", None, nullable=True, of=Field("integer"))}
 _NULLABLE = {"type": ["number", "null"]}
+_PEEK = {"n": Field("integer", "how many", 20, low=1, high=1000), "last": Field("boolean", "the newest", False)}
+_EXPORT = {
+    "from": Field("time", "read from then on", None, nullable=True),
+    "to": Field("time", "read before then", None, nullable=True),
+    "node": Field("string", "of one node, by its id or its name", ""),
+    "what": Field("string", "which frames", "all", words=("owed", "delivered", "all")),
+}
+_FRAMES = {"type": "array", "items": {"type": "object", "properties": {"time": {"type": "number"}}}}
+_LETTERS = {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "integer"}}}}
+_KEPT = {
+    "type": "object",
+    "required": ["frames", "bytes", "from", "to"],
+    "properties": {
+        "frames": {"type": "integer"},
+        "bytes": {"type": "integer"},
+        "from": _NULLABLE,
+        "to": _NULLABLE,
+    },
+}
+
 _EXPORTS = 2
 """At once: each reads the whole record, in a thread of its own."""
 
@@ -35,41 +55,22 @@ class ReportersApi:
     def endpoints(self) -> list[Endpoint]:
         """The endpoints of this part."""
         at = "/api/v1/reporters/{name}"
-        peek = {"n": Field("integer", "how many", 20, low=1, high=1000), "last": Field("boolean", "the newest", False)}
-        export = {
-            "from": Field("time", "read from then on", None, nullable=True),
-            "to": Field("time", "read before then", None, nullable=True),
-            "node": Field("string", "of one node, by its id or its name", ""),
-            "what": Field("string", "which frames", "all", words=("owed", "delivered", "all")),
-        }
-        frames = {"type": "array", "items": {"type": "object", "properties": {"time": {"type": "number"}}}}
-        letters = {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "integer"}}}}
-        kept = {
-            "type": "object",
-            "required": ["frames", "bytes", "from", "to"],
-            "properties": {
-                "frames": {"type": "integer"},
-                "bytes": {"type": "integer"},
-                "from": _NULLABLE,
-                "to": _NULLABLE,
-            },
-        }
         no = (404,)
         return [
             Endpoint("POST", f"{at}/pause", self._pause, "Send nothing until resumed", gives=_OK, errors=(404, 409)),
             Endpoint("POST", f"{at}/resume", self._resume, "Send again", gives=_OK, errors=(404, 409)),
-            Endpoint("GET", f"{at}/peek", self._peek, "Some frames that wait", query=peek, gives=frames, errors=no),
-            Endpoint("GET", f"{at}/record", self._record, "What is kept of what was delivered", gives=kept, errors=no),
+            Endpoint("GET", f"{at}/peek", self._peek, "Some frames that wait", query=_PEEK, gives=_FRAMES, errors=no),
+            Endpoint("GET", f"{at}/record", self._record, "What is kept of what was delivered", gives=_KEPT, errors=no),
             Endpoint(
                 "GET",
                 f"{at}/export",
                 self._export,
                 "Frames as CSV",
-                query=export,
+                query=_EXPORT,
                 gives="text/csv",
                 errors=(404, 409, 503),
             ),
-            Endpoint("GET", f"{at}/deadletters", self._letters, "Frames refused for good", gives=letters, errors=no),
+            Endpoint("GET", f"{at}/deadletters", self._letters, "Frames refused for good", gives=_LETTERS, errors=no),
             Endpoint(
                 "POST", f"{at}/deadletters/retry", self._retry, "Send them again", body=_IDS, gives=_COUNT, errors=no
             ),
