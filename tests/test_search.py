@@ -57,7 +57,7 @@ def test_what_is_refused_without_end_is_the_targets_fault() -> None:
     search = Search(end=1, alone=5)
     assert search.hopeless(0)
     assert not search.hopeless(1)
-    search.alone = 4 << 6
+    search.alone = 64
     assert not search.hopeless(100)
     search.alone += 1
     assert search.hopeless(100)

@@ -283,7 +283,7 @@ class Delivery:
                 self._search.suspect(self._reporter.buffer.first, reason, well=well)
             return 0.0
         if self._search.alone and self._search.well:
-            self._reporter.bury(batch, reason)
+            await self._reporter.bury(batch, reason)
             self._search.convicted()
             return 0.0
         probing = bool(self._search.alone)

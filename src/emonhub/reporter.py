@@ -200,11 +200,11 @@ class Reporter(Interfacer):
         """The times of frames that wait have been put right."""
         self._delivery.outdate()
 
-    def bury(self, batch: Batch, reason: str) -> None:
+    async def bury(self, batch: Batch, reason: str) -> None:
         """Set a batch aside that the target refuses for good: it is the oldest that is owed."""
         for time, record in zip(batch.times, batch.records, strict=True):
             try:
-                self.dead_letters.add(time, record, reason, self.world.time())
+                await self.world.storage.run(self.dead_letters.add, time, record, reason, self.world.time())
             except OSError as error:
                 self.log.warning("Can't keep a dead letter: %s", error, extra={"repeats": "deadletters"})
             self.log.error("Refused for good, set aside: %s (%s)", record, reason, extra={"repeats": "dead"})

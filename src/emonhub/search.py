@@ -13,7 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _PROBES = 4
-"""Frames that may be refused one by one before the target is suspected; doubles while nothing is delivered."""
+"""Frames that may be refused one by one before the target is suspected; doubles with each failure, up to `_MORE`."""
+
+_MORE = 4
+"""Doublings: 64 frames between two waits find any run of bad frames in the end, and are no burden for a sick server."""
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ class Search:
 
     def hopeless(self, failures: int) -> bool:
         """Whether so many frames were refused one by one that the target must be at fault."""
-        return self.alone > _PROBES << min(failures, 6)
+        return self.alone > _PROBES << min(failures, _MORE)
 
     def over(self) -> None:
         """Start afresh."""

@@ -262,11 +262,14 @@ class Simulation:
             except OSError:
                 await asyncio.sleep(1.0)
                 continue
-            while not writer.is_closing():
-                self.counter += 1
-                line = "".join(f"{node} {self.counter} {self.counter % 7}.5\n" for node in NODES)
-                writer.write(line.encode())
-                await asyncio.sleep(PERIOD_S * self.random.uniform(0.9, 1.1))
+            try:
+                while not writer.is_closing():
+                    self.counter += 1
+                    line = "".join(f"{node} {self.counter} {self.counter % 7}.5\n" for node in NODES)
+                    writer.write(line.encode())
+                    await asyncio.sleep(PERIOD_S * self.random.uniform(0.9, 1.1))
+            finally:
+                writer.close()
 
     # What goes wrong
 
