@@ -73,8 +73,9 @@ def application(site: Site, connections: Connections | None = None) -> web.Appli
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(HEADERS)
-        if not request.path.startswith("/static/"):
-            response.headers.setdefault("Cache-Control", "no-store")
+        # Asked for again each time: old and new modules must not meet after an update.
+        keep = "no-cache" if request.path.startswith("/static/") else "no-store"
+        response.headers.setdefault("Cache-Control", keep)
 
     app = web.Application(middlewares=[guard], client_max_size=BIGGEST_BODY)
     app.on_response_prepare.append(add_headers)

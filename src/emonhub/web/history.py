@@ -12,7 +12,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emonhub.cargo import Cargo, Layout
+    from emonhub.cargo import Cargo, Layout, Value
     from emonhub.errors import FrameError
     from emonhub.interfacer import Interfacer
 
@@ -67,6 +67,13 @@ class Node:
         gaps = sorted(self._gaps)
         return gaps[len(gaps) // 2] if len(gaps) > 2 else None
 
+    @property
+    def missed(self) -> Value:
+        """Frames that it sent and that were not heard, by its own count; None where it does not count."""
+        names = self.layout.names
+        counts = "missed" in names and len(names) == len(self.cargo.values)
+        return self.cargo.values[names.index("missed")] if counts else None
+
     def stale(self, now: float) -> bool:
         """Whether it should have been heard from since."""
         interval = self.interval or HOUR_S / POINTS * 12
@@ -109,6 +116,7 @@ class History:
                 "stale": node.stale(now),
                 "interval": node.interval,
                 "frames": node.frames,
+                "missed": node.missed,
                 "rssi": node.cargo.rssi or None,
                 "values": [
                     {"name": node.layout.name_of(i), "unit": node.layout.unit_of(i), "value": value}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -133,7 +134,7 @@ class HttpReporter(Reporter):
         except TimeoutError:
             reason = f"no answer within {self.timeout:g} s" if self._connected else self._unconnected()
         except aiohttp.ClientConnectorError as error:
-            reason = f"can't connect to {error.host}:{error.port} ({error.os_error.strerror or error.os_error})"
+            reason = f"can't connect to {error.host}:{error.port} ({_reason(error.os_error)})"
         except aiohttp.ServerDisconnectedError:
             reason = "the server closed the connection without an answer"
         except (aiohttp.ClientError, OSError) as error:
@@ -155,6 +156,11 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
         if len(found) > limit:
             break
     return bytes(found)
+
+
+def _reason(error: OSError) -> str:
+    """Why a connection could not be made, in the system's words; asyncio's own repeat the address."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
 def proxy_for(url: str) -> str | None:
