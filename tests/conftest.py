@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -28,3 +29,13 @@ def state_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     yield path
     for word in path.glob("buffer/*/id"):  # what a hub that was killed has left in memory
         shutil.rmtree(state.MEMORY / f"emonhub-{os.getuid()}" / word.read_text(), ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A hub sets how much is logged: for its own test only."""
+    yield
+    for name, logger in logging.Logger.manager.loggerDict.items():
+        if name.partition(".")[0] == "emonhub" and isinstance(logger, logging.Logger):
+            logger.setLevel(logging.NOTSET)
+    logging.getLogger().setLevel(logging.WARNING)
