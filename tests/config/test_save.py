@@ -84,9 +84,9 @@ def test_no_other_file_is_a_version(saver: Saver, id_: str) -> None:
 
 @pytest.mark.parametrize("failing", ["write", "fsync", "replace"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_a_failing_disk_leaves_the_old(
-    saver: Saver, path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, number: int
-) -> None:
+def test_a_failing_disk_leaves_the_old(path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, number: int) -> None:
+    saver = Saver(path, None)
+
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(number, os.strerror(number))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from emonhub.buffer.folder import ReporterFolder
 from emonhub.reporter import Reporter
 from tests.web.conftest import EMONCMS, RADIO, asking, configuration, serving, until
 
@@ -99,6 +100,22 @@ async def test_a_replay_that_has_nothing_to_send_says_so(site: Site, client: Cli
         pass
     assert replay["state"] == "failed"
     assert replay["error"] == "there is nothing to send"
+
+
+async def test_a_replay_waits_for_its_turn_to_send(
+    site: Site, client: Client, emoncms: FakeEmoncms, state: Path
+) -> None:
+    site.reads("RFM2Pi", *[FRAME] * 5, time=1795521600.0)
+    await until(lambda: reporter(site).acknowledged == 5, "the delivery")
+    before = len(emoncms.frames)
+    other = ReporterFolder(state, "emoncmsorg")
+    await until(other.lock, "the turn of somebody else")
+    await client.post("/replays", {"of": "emoncmsorg", "into": "emoncmsorg"})
+    while (replay := (await client.get("/replays"))[0])["error"] != "waiting for its turn to send":
+        assert replay["state"] == "running"
+    assert len(emoncms.frames) == before
+    other.unlock()
+    await until(lambda: len(emoncms.frames) == before + 5, "the replay")
 
 
 async def test_a_replay_can_be_stopped(site: Site, client: Client, emoncms: FakeEmoncms) -> None:

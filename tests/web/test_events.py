@@ -136,3 +136,16 @@ async def test_text_that_is_none_stops_no_stream(site: Site, client: Client) -> 
         site.server.site.passed(itf, [Cargo(Layout(10, "half \ud800"), (1.0,), 0.0)])
         (event,) = await opened.next("tap")
         assert event["name"] == "half ?"
+
+
+async def test_what_fails_once_ends_no_stream(
+    site: Site, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with page(client, "nodes") as opened:
+        await opened.next("nodes")
+        with monkeypatch.context() as broken:
+            broken.setattr(site.server.site.history, "listing", lambda _now: [{}])
+            await until(lambda: "Open pages could not be told" in caplog.text)
+        site.reads("RFM2Pi", FRAME)
+        (node,) = await opened.next("nodes")
+        assert node["name"] == "emonTx"

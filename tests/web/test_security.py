@@ -384,7 +384,8 @@ class TestSlowClients:
         code, _, _ = await raw(quick, b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\npass")
         assert code == 503
 
-    async def test_so_many_and_no_more(self, quick: Site) -> None:
+    async def test_so_many_and_no_more(self, quick: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(quick.server.connections, "_idle_s", 3600.0)
         taken = [await self.connect(quick) for _ in range(3)]
         await until(lambda: len(quick.server.connections.open) == 3)
         reader, writer = await self.connect(quick)

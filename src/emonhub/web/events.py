@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from emonhub.web.site import Site
     from emonhub.web.tap import Listener
+
+log = logging.getLogger("emonhub.web")
 
 TOPICS = ("overview", "nodes", "tap", "log")
 
@@ -115,14 +118,20 @@ class Events:
                     if topic not in listeners and self._wanted(topic):
                         listeners[topic] = stack.enter_context(source.listen())
                 ticks += 1
-                if ticks % _OVERVIEW_TICKS == 0 and self._wanted("overview"):
-                    self._tell("overview", overview(self._site.hub))
-                if ticks % _NODES_TICKS == 0 and self._wanted("nodes"):
-                    self._tell_nodes()
-                for topic, listener in listeners.items():
-                    if events := listener.take():
-                        self._tell(topic, events, len(events))
+                try:
+                    self._tell_news(ticks, listeners)
+                except Exception:  # a boundary: the next one may be good again, and the pages stay open
+                    log.exception("Open pages could not be told")
                 await asyncio.sleep(_TICK_S)
+
+    def _tell_news(self, ticks: int, listeners: dict[str, Listener]) -> None:
+        if ticks % _OVERVIEW_TICKS == 0 and self._wanted("overview"):
+            self._tell("overview", overview(self._site.hub))
+        if ticks % _NODES_TICKS == 0 and self._wanted("nodes"):
+            self._tell_nodes()
+        for topic, listener in listeners.items():
+            if events := listener.take():
+                self._tell(topic, events, len(events))
 
     def _wanted(self, topic: str) -> bool:
         return any(topic in stream.topics for stream in self._streams)
