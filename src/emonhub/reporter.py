@@ -232,9 +232,13 @@ class Reporter(Interfacer):
         joined = "".join(records)
         if "\n" in joined:  # would be two lines in a journal
             records = [record.replace("\n", " ") for record in records]
-        times = self._to_the_millisecond(times)
-        length = len(joined) if joined.isascii() else len(joined.encode("utf-8", "replace"))
-        self.buffer.append(records, times, length, provisional=provisional)
+        length = len(joined)
+        if not joined.isascii():
+            try:
+                length = len(joined.encode())
+            except UnicodeEncodeError:  # half a character, as JSON can carry it in a name: no text for any target
+                records = [record.encode("utf-8", "replace").decode() for record in records]
+        self.buffer.append(records, self._to_the_millisecond(times), length, provisional=provisional)
         self._delivery.more()
 
     def _to_the_millisecond(self, times: list[float]) -> list[float]:

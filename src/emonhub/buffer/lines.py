@@ -69,7 +69,7 @@ def frame_lines(  # noqa: PLR0917 - what a line is made of, in its order
 
 def note_line(seed: int, content: dict[str, Any]) -> bytes:
     """The line of a note."""
-    rest = f"= {json.dumps(content, ensure_ascii=False, separators=(',', ':'))}".encode()
+    rest = f"= {json.dumps(content, ensure_ascii=False, separators=(',', ':'))}".encode("utf-8", "replace")
     return b"%08x %b\n" % (crc32(rest, seed), rest)
 
 
