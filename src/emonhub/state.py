@@ -41,11 +41,8 @@ def socket_path(state: Path | None) -> Path | None:
 
 
 def memory_dir(word: str) -> Path | None:
-    """A folder in memory that outlives this process, but no restart of the machine; None where there is none.
-
-    In a container that memory goes with the process, so it would be no better than the process's own.
-    """
-    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or not MEMORY.is_dir():
+    """A folder in memory that outlives this process, but no restart of the machine; None where there is none."""
+    if _ends_with_us() or not MEMORY.is_dir():
         return None
     ours = MEMORY / f"emonhub-{os.getuid()}"
     try:
@@ -56,6 +53,12 @@ def memory_dir(word: str) -> Path | None:
         return _usable(ours / word)
     except OSError:
         return None
+
+
+def _ends_with_us() -> bool:
+    """Whether memory for files goes with this process: as in a container whose main process it is, or a child of it."""
+    in_container = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
+    return in_container and (os.getpid() == 1 or os.getppid() <= 1)
 
 
 def _usable(folder: Path) -> Path | None:

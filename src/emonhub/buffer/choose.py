@@ -8,10 +8,11 @@ from urllib.parse import quote
 from zlib import crc32
 
 from emonhub.buffer.folder import ReporterFolder
-from emonhub.buffer.front import FrontFiles
+from emonhub.buffer.frontfiles import FrontFiles
 from emonhub.buffer.journal import Journal
 from emonhub.buffer.memory import MemoryBuffer
-from emonhub.buffer.stored import Policy, StoredBuffer
+from emonhub.buffer.spilling import Policy
+from emonhub.buffer.stored import StoredBuffer
 from emonhub.buffer.thread import StorageThread
 from emonhub.state import memory_dir
 
@@ -115,7 +116,10 @@ def _sql_url(reporter: Reporter, folder: ReporterFolder) -> str:
 
 def _front(reporter: Reporter, folder: ReporterFolder, suffix: str = "") -> FrontFiles | None:
     try:
-        return FrontFiles(memory_dir(folder.id + suffix) or folder.path / f"front{suffix}")
+        on_disk = folder.path / f"front{suffix}"
+        if any(on_disk.glob("front-*.log")):  # left there by a hub that had no such memory
+            return FrontFiles(on_disk)
+        return FrontFiles(memory_dir(folder.id + suffix) or on_disk)
     except OSError as error:
         log.warning("'%s': frames are not safe from a crash until they are on disk: %s", reporter.name, error)
         return None
