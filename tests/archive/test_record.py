@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from emonhub.archive.record import Record, by_node
 from emonhub.buffer.cursor import Cursor
 from emonhub.buffer.disk import Disk
-from emonhub.buffer.front import FrontFiles
+from emonhub.buffer.frontfiles import FrontFiles
 from emonhub.buffer.journal import Journal
 from emonhub.buffer.store import Chunk
 from emonhub.clock import Clock

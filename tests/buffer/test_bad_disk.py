@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emonhub.buffer import stored as stored_module
-from emonhub.buffer.front import FrontFiles
-from emonhub.buffer.stored import Policy, StoredBuffer
+from emonhub.buffer.frontfiles import FrontFiles
+from emonhub.buffer.spilling import Policy
+from emonhub.buffer.stored import StoredBuffer
 from emonhub.world import World
 from tests.fakes.virtual import run_virtual
 from tests.faults.buffers import START, Books, FakeWorld, drain, journal, stored
@@ -61,7 +62,7 @@ def test_frames_wait_in_memory_until_the_disk_is_well(call: str, error: int) -> 
         expected += add(buffer, books, 90, 10)
         await asyncio.sleep(11)
         assert not buffer.trouble
-        assert buffer._start == 100  # all is on the disk
+        assert buffer._front.start == 100  # all is on the disk
         await buffer.close()
         assert not disk.sins
         again = Books()
@@ -112,7 +113,7 @@ def test_a_full_memory_lets_the_oldest_go_and_counts_them(monkeypatch: pytest.Mo
             expected += add(buffer, books, first, 10)
             await asyncio.sleep(1)
             assert conserved(buffer, books)
-            assert buffer._size < 1100
+            assert buffer._front.size < 1100
         assert buffer.trouble == os.strerror(errno.ENOSPC)
         disk.heal()
         await asyncio.sleep(11)
@@ -221,7 +222,7 @@ def test_a_kill_while_the_store_is_late_loses_nothing(tmp_path: Path, healed: bo
         if healed:
             await asyncio.sleep(6)
             assert await deliver(buffer, books, 7) == expected[:7]
-        buffer._disarm()  # the end of this process
+        buffer._spilling.disarm()  # the end of this process
         books = Books()
         buffer = await stored(FakeWorld(disk), books, QUICK, FrontFiles(tmp_path))
         assert await drain(buffer, books) == expected[7 if healed else 0 : 30] + expected[34:]
@@ -242,7 +243,7 @@ def test_a_store_that_is_never_there_costs_nothing_that_the_front_has(tmp_path: 
             await asyncio.sleep(61)
             assert await deliver(buffer, books, 3) == expected[:3]
             del expected[:3]
-            buffer._disarm()
+            buffer._spilling.disarm()
         disk.heal()
         buffer = await stored(FakeWorld(disk), books, QUICK, FrontFiles(tmp_path))
         assert await drain(buffer) == expected
@@ -276,7 +277,7 @@ async def test_a_file_system_that_is_full(tiny: Path) -> None:
     for first in range(0, 40_000, 500):
         expected += add(buffer, books, first, 500)
         await asyncio.sleep(0)
-        while buffer._work is not None:
+        while buffer._spilling._work is not None:
             await asyncio.sleep(0)
     assert buffer.trouble == os.strerror(errno.ENOSPC)
     got = []

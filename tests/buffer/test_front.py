@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emonhub.buffer.front import FrontFiles
+from emonhub.buffer.frontfiles import FrontFiles
+from emonhub.buffer.spilling import Policy
 from emonhub.buffer.store import Chunk
-from emonhub.buffer.stored import Policy
 from tests.fakes.virtual import run_virtual
 from tests.faults.buffers import START, Books, FakeClock, FakeWorld, drain, stored
 
@@ -115,7 +115,7 @@ def test_stays_small_while_the_target_keeps_up(tmp_path: Path) -> None:
 
 def test_stays_small_while_the_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emonhub.buffer.stored._FRONT_BYTES", 200_000)
-    monkeypatch.setattr("emonhub.buffer.front._FILE_BYTES", 20_000)
+    monkeypatch.setattr("emonhub.buffer.frontfiles._FILE_BYTES", 20_000)
 
     async def go() -> None:
         world, books = FakeWorld(), Books()
@@ -170,10 +170,10 @@ def test_frames_by_a_clock_that_was_not_set_are_put_right_after_a_kill(tmp_path:
         buffer.append(["a"], [round(clock.time(), 3)], 1, provisional=True)
         await asyncio.sleep(10)
         clock = FakeClock(loop.time, ahead_s=5000.0, is_set=False)  # it has stepped, but is not set yet
-        buffer._disarm()
+        buffer._spilling.disarm()
         buffer = await stored(FakeWorld(clock=clock), None, None, FrontFiles(tmp_path))
         buffer.append(["b"], [round(clock.time(), 3)], 1, provisional=True)
-        buffer._disarm()
+        buffer._spilling.disarm()
         await asyncio.sleep(10)
         clock = FakeClock(loop.time)
         buffer = await stored(FakeWorld(clock=clock), None, None, FrontFiles(tmp_path))
@@ -191,7 +191,7 @@ def test_a_clock_of_another_start_is_not_taken_for_this_one(tmp_path: Path) -> N
         clock = FakeClock(loop.time, boot="before", ahead_s=1000.0, is_set=False)
         buffer = await stored(FakeWorld(clock=clock), None, None, FrontFiles(tmp_path))
         buffer.append(["a"], [1000.0], 1, provisional=True)
-        buffer._disarm()
+        buffer._spilling.disarm()
         buffer = await stored(FakeWorld(), None, None, FrontFiles(tmp_path))
         batch = await buffer.fetch(9)
         assert batch is not None

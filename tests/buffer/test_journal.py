@@ -14,8 +14,8 @@ import pytest
 
 from emonhub.buffer.disk import Disk
 from emonhub.buffer.journal import Journal
+from emonhub.buffer.spilling import Policy
 from emonhub.buffer.store import Chunk
-from emonhub.buffer.stored import Policy
 from emonhub.clock import Clock
 from tests.fakes.virtual import run_virtual
 from tests.faults.buffers import FOLDER, START, Books, FakeClock, FakeWorld, drain, journal, stored

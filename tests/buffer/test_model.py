@@ -24,9 +24,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from emonhub.buffer.front import FrontFiles
+from emonhub.buffer.frontfiles import FrontFiles
 from emonhub.buffer.memory import MemoryBuffer
-from emonhub.buffer.stored import Policy, StoredBuffer
+from emonhub.buffer.spilling import Policy
 from tests.faults.buffers import Books, FakeWorld, stored
 from tests.faults.disk import PowerCut, SimulatedDisk
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from emonhub.buffer.base import Batch
+    from emonhub.buffer.stored import StoredBuffer
 
 IN_MEMORY = Path("/dev/shm")
 
@@ -100,15 +101,15 @@ class Machine(RuleBasedStateMachine):
         """As by kill -9: nothing is done any more, descriptors are closed."""
 
         async def go() -> None:
-            self.buffer._closed = True
-            self.buffer._files = None
+            self.buffer._spilling._closed = True
+            self.buffer._front.files = None
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self.buffer._disarm()
+            self.buffer._spilling.disarm()
 
-        files = self.buffer._files
+        files = self.buffer._front.files
         self.disk.off = True
         self.run(go())
         self.disk.off = False
@@ -217,7 +218,7 @@ class Machine(RuleBasedStateMachine):
 
     def _spilled(self) -> int:
         """How many of the frames that are owed have reached the store, by all that the buffer knows."""
-        return max(0, self.buffer._start - self.buffer.first)
+        return max(0, self.buffer._front.start - self.buffer.first)
 
     def recover(self, spilled: int) -> None:
         """The process has lost its memory: what is there is in order, was accepted, and lacks nothing of the store."""

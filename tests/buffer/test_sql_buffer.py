@@ -11,8 +11,9 @@ import pytest
 
 from emonhub import Cargo, Layout, World
 from emonhub.buffer.choose import leave, open_buffer, replace_buffer
+from emonhub.buffer.spilling import Policy
 from emonhub.buffer.sql import SqlStore
-from emonhub.buffer.stored import Policy, StoredBuffer
+from emonhub.buffer.stored import StoredBuffer
 from emonhub.buffer.thread import StorageThread
 from emonhub.errors import SettingError
 from emonhub.interfacers.emoncms.http import EmoncmsHttpReporter
@@ -342,7 +343,7 @@ async def test_frames_that_the_database_never_took_outlive_the_hub(
         assert sender.folder is not None
         if end == "kill":
             assert isinstance(sender.buffer, StoredBuffer)
-            sender.buffer._disarm()
+            sender.buffer._spilling.disarm()
             sender.folder.disown()
         else:
             await put_away(sender)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from emonhub.buffer.journal import Journal
-from emonhub.buffer.stored import Policy, StoredBuffer
+from emonhub.buffer.spilling import Policy
+from emonhub.buffer.stored import StoredBuffer
 from emonhub.buffer.thread import StorageThread
 from emonhub.clock import Clock
 from emonhub.world import World
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emonhub.buffer.base import Dropped
-    from emonhub.buffer.front import FrontFiles
+    from emonhub.buffer.frontfiles import FrontFiles
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -23,9 +23,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from emonhub.buffer.front import FrontFiles
+from emonhub.buffer.frontfiles import FrontFiles
 from emonhub.buffer.journal import Journal
-from emonhub.buffer.stored import Policy, StoredBuffer
+from emonhub.buffer.spilling import Policy
+from emonhub.buffer.stored import StoredBuffer
 from emonhub.world import World
 
 MESSAGE = struct.Struct("=cQQ")

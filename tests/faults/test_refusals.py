@@ -124,7 +124,7 @@ def test_a_poisoned_frame_in_a_large_backlog_on_disk() -> None:
         for first in range(0, 100_000, 10_000):
             shop.accept([Cargo(NODE, (n,), START + n) for n in range(first, first + 10_000)])
             await asyncio.sleep(61)
-        assert buffer._start == 100_000
+        assert buffer._front.start == 100_000
         data = next(file.data for file in world.disk.files.values() if b"17,50000\n" in file.data)
         at = data.index(b"17,50000\n") + 9
         data[at : at + 40] = b"#" * 40  # what follows the poisoned one
@@ -150,7 +150,7 @@ def test_refused_frames_with_gaps_between_them() -> None:
             await asyncio.sleep(61)
         for _ in range(3):
             buffer.store._thin_one(buffer.store._owed(0))  # type: ignore[attr-defined]
-        buffer._count_lost(buffer.store._tell_lost(), buffer._removed)  # type: ignore[attr-defined]
+        buffer._counted.count_lost(buffer.store._tell_lost(), buffer._counted.removed)  # type: ignore[attr-defined]
         left: list[int] = []
         while batch := await buffer.fetch(1000, len(left)):
             left += numbers(batch)

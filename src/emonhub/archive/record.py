@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from emonhub.buffer.cursor import Cursor
 from emonhub.buffer.disk import Disk
-from emonhub.buffer.front import FrontFiles, Left
+from emonhub.buffer.frontfiles import FrontFiles, Left
 from emonhub.buffer.lines import Line, Note, parse, seed
 from emonhub.buffer.segments import Segment, named, unpack
 from emonhub.clock import Clock

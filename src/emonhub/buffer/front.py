@@ -1,195 +1,214 @@
-"""The front of a buffer as files in memory that outlive the process: what is not in the store yet, and the cursor.
-
-The folder is on a file system in memory (tmpfs), so that a write costs no card anything and never waits for one. A
-file is a run of blocks, each what was taken over at once:
-
-    # <check> <first> <bytes> <clock>       CRC-32 of the lines that follow, the number of the first frame, their size;
-    <time> <record>                         `ok`, or the offset of a clock that was not set yet (Clock.offset)
-    ...
-
-A process that is killed while it writes leaves a torn last block, whose frames it had not acknowledged to anybody.
-"""
+"""The front of a buffer: its newest frames, in memory and, where it has some, in files that outlive the process."""
 
 from __future__ import annotations
 
-import errno
-import os
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from zlib import crc32
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
+from emonhub.buffer.base import Batch
+from emonhub.buffer.frontfiles import Left
 from emonhub.buffer.store import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable
+    from logging import Logger
 
-_NAME = re.compile(r"front-(\d+)\.log")
-_CURSOR = "cursor"
-_BOOT = "boot"
-_UNFINISHED = "front.new"
+    from emonhub.buffer.frontfiles import FrontFiles
+    from emonhub.world import World
 
-_FILE_BYTES = 1 << 18
-"""What a file takes before the next one begins, so that what is delivered can be let go."""
-
-_HEAD = re.compile(rb"# ([0-9a-f]{8}) (\d+) (\d+) (ok|-?[\d.]+)\n")
+UNOPENED = 1 << 40
+"""Numbers start here when the store can't be opened: above those of any store, so that its frames come before, and so
+that a front that counts by them is known.
+"""
 
 
-@dataclass(slots=True)
-class Left:
-    """What a former process left: frames in order, each run of them with its clock's offset where that was not set,
-    and the number before which all are done. `boot` is the start of the machine in which they were written.
+class Front:
+    """Frames numbered from `start` on, not all of them owed any more.
+
+    files      None to do without
+    shift      from these numbers to the store's, by which the files count
+    since      when it was last empty, monotonic
+    size       bytes of its records
+    trouble    what keeps frames from being safe in the files, for people
     """
 
-    chunks: list[tuple[Chunk, float | None]]
-    cursor: int
-    boot: str = ""
+    def __init__(self, files: FrontFiles | None, *, world: World, log: Logger) -> None:
+        self.files = files
+        self.shift = 0
+        self.start = 0
+        self.since = 0.0
+        self.size = 0
+        self.trouble = ""
+        self.records: list[str] = []
+        self.times: list[float] = []
+        self._provisional: set[int] = set()  # numbers of frames with times by a clock that was not set
+        self._left = Left([], 0)
+        self._world = world
+        self._log = log
 
+    @property
+    def end(self) -> int:
+        """The number that the next frame gets."""
+        return self.start + len(self.records)
 
-class FrontFiles:
-    """The files of one reporter. All methods raise OSError."""
+    @property
+    def safe(self) -> bool:
+        """Whether a successor finds its frames in the files."""
+        return self.files is not None and not self.trouble
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._descriptor = -1
-        self._cursor = -1
-        self._firsts: list[int] = []  # of the files, the last of which is being written
-        self._size = 0  # of that one
+    def append(self, records: list[str], times: list[float], size: int, *, provisional: bool) -> bool:
+        """Take over frames. Returns False when they should be in the files, too, and could not be written there."""
+        first = self.end
+        written = self.files is None or self._write(first, records, times, provisional=provisional)
+        if not self.records:
+            self.since = self._world.monotonic()
+        self.records += records
+        self.times += times
+        self.size += size
+        if provisional:
+            self._provisional.update(range(first, self.end))
+        return written
 
-    def open(self) -> Left:
-        """Read what a former process left, and change nothing."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        chunks = [chunk for _, path in self._files() for chunk in _blocks(path.read_bytes())]
-        return Left(chunks, self.cursor(), self._said(_BOOT))
+    def batch(self, number: int, limit: int | None = None) -> Batch:
+        """The frames from `number` on."""
+        index = number - self.start
+        wanted = slice(index, None if limit is None else index + limit)
+        return Batch(number, self.records[wanted], self.times[wanted])
 
-    def begin(self, chunks: list[tuple[Chunk, float | None]], first: int, cursor: int, boot: str = "") -> None:
-        """Put these frames in the place of all that is there; the next one will have the number `first`."""
-        old = self._files()
-        self._close()
-        self._close_cursor()
-        if chunks:
-            first = chunks[0][0].first
-        path = self._folder / f"front-{first:012d}.log"
-        data = b"".join(_block(c.first, c.records, c.times, offset) for c, offset in chunks)
-        unfinished = self._folder / _UNFINISHED
-        unfinished.write_bytes(data)
-        if cursor < self.cursor():
-            (self._folder / _CURSOR).unlink()  # it counts by other numbers
-        unfinished.replace(path)
-        for _, other in old:
-            if other != path:
-                other.unlink(missing_ok=True)
-        (self._folder / _BOOT).write_text(boot)
-        self.move_cursor(cursor)
-        self._firsts = []
-        self._open(first)
-        self._size = len(data)
+    def chunk(self, first: int, end: int) -> Chunk:
+        """The frames from `first` to before `end`, for the store."""
+        wanted = slice(first - self.start, max(0, end - self.start))
+        chunk = Chunk(first + self.shift, self.records[wanted], self.times[wanted])
+        if self._provisional:
+            chunk.provisional = [number in self._provisional for number in range(first, first + len(chunk.records))]
+            chunk.stamp = self._world.clock.stamp()
+        return chunk
 
-    def start(self, first: int) -> None:
-        """Write the frames from `first` on into a file of their own."""
-        if self._size or not self._firsts:
-            self._close()
-            self._open(first)
+    def correct(self, shift_s: float, *, for_good: bool) -> None:
+        """Put right the times by a clock that was not set."""
+        for number in self._provisional:
+            index = number - self.start
+            if 0 <= index < len(self.times):
+                self.times[index] = round(self.times[index] + shift_s, 3)
+        if for_good:
+            self._provisional.clear()
 
-    def append(self, first: int, records: list[str], times: list[float], offset: float | None = None) -> None:
-        """Add a block. When it returns, the frames outlive this process."""
-        if self._size > _FILE_BYTES:
-            self.start(first)
-        data = _block(first, records, times, offset)
-        written = os.write(self._descriptor, data)
-        self._size += written
-        if written != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def forget(self, before: int) -> None:
+        """Let go of frames that are delivered or in the store."""
+        count = min(before - self.start, len(self.records))
+        if count <= 0:
+            return
+        self.size -= sum(map(len, self.records[:count]))
+        del self.records[:count]
+        del self.times[:count]
+        if self._provisional:
+            self._provisional = {number for number in self._provisional if number >= before}
+        self.start += count
+        if not self.records:
+            self.size = 0
+        if self.files is not None:
+            if self.records:
+                self._try(self.files.forget, self.start + self.shift)
+            else:
+                self._try(self.files.clear)
 
-    def cursor(self) -> int:
-        """All frames before this number are done."""
-        said = self._said(_CURSOR)
-        return int(said) if said.isdecimal() else 0
+    # What a former process left
+
+    def open(self) -> int:
+        """Read the files. Returns the number before which all are done, by the store's numbers; 0 when unknown."""
+        if self.files is not None:
+            try:
+                self._left = self.files.open()
+            except OSError as error:
+                self._lose(error)
+        return self._left.cursor if self._left.cursor < UNOPENED else 0
+
+    def take_back(self, *, stored: bool) -> None:
+        """Have again what was read from the files; what is `stored` ends where this starts, else nothing is known."""
+        for chunk, offset in self._left.chunks:
+            self._take_back(chunk, offset, stored=stored)
+        self._left = Left([], 0)
+
+    def _take_back(self, chunk: Chunk, offset: float | None, *, stored: bool) -> None:
+        """A run of frames, of which some may be in the store already."""
+        if stored and chunk.first < UNOPENED:
+            skip = self.end - chunk.first
+            if skip < 0:  # what is between is delivered, or was never written: those before move up to it
+                self._provisional = {number - skip for number in self._provisional}
+                self.start -= skip
+        else:  # by other numbers than the store's
+            skip = self._left.cursor - chunk.first
+        skip = max(0, skip)
+        records, times = chunk.records[skip:], chunk.times[skip:]
+        if not records:
+            return
+        if offset is not None:
+            clock = self._world.clock
+            boot = self._left.boot or clock.boot
+            shift = clock.correction({"boot": boot, "offset": offset})
+            if shift is None and boot == clock.boot:
+                shift = clock.offset_stamped - offset
+                self._provisional.update(range(self.end, self.end + len(records)))
+            times = [round(time + (shift or 0.0), 3) for time in times]
+        self.records += records
+        self.times += times
+        self.size += sum(map(len, records))
+
+    # The files
+
+    def begin(self, first: int) -> None:
+        """Have all frames from `first` on, the oldest that is owed, in the files by the numbers that count now."""
+        if self.files is None:
+            return
+        number = max(first, self.start)
+        chunks: list[tuple[Chunk, float | None]] = []
+        for provisional, run in groupby(range(number, self.end), self._provisional.__contains__):
+            index = number - self.start
+            number += len(list(run))
+            wanted = slice(index, number - self.start)
+            chunk = Chunk(self.start + index + self.shift, self.records[wanted], self.times[wanted])
+            chunks.append((chunk, self._world.clock.offset_stamped if provisional else None))
+        self._try(self.files.begin, chunks, self.end + self.shift, first + self.shift, self._world.clock.boot)
+
+    def start_file(self) -> None:
+        """Write what comes from now on into a file of its own."""
+        if self.files is not None and self.records:
+            self._try(self.files.start, self.end + self.shift)
 
     def move_cursor(self, number: int) -> None:
         """All frames before `number` are done."""
-        if self._cursor < 0:
-            self._cursor = os.open(self._folder / _CURSOR, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.pwrite(self._cursor, b"%020d" % number, 0)  # one write of constant length: never half done
-
-    def forget(self, before: int) -> None:
-        """Delete the files that only hold frames before `before`."""
-        while len(self._firsts) > 1 and self._firsts[1] <= before:
-            (self._folder / f"front-{self._firsts[0]:012d}.log").unlink(missing_ok=True)
-            del self._firsts[0]
-
-    def clear(self) -> None:
-        """Forget all frames."""
-        if self._firsts:
-            self.forget(self._firsts[-1])
-            if self._size:
-                os.ftruncate(self._descriptor, 0)
-                self._size = 0
+        if self.files is not None:
+            self._try(self.files.move_cursor, number + self.shift)
 
     def close(self, *, delete: bool) -> None:
         """Close the files; delete them once their frames are safe elsewhere."""
-        self._close()
-        self._close_cursor()
-        if delete:
-            for _, path in self._files():
-                path.unlink(missing_ok=True)
+        if self.files is not None:
+            self._try(self.files.close, delete=delete)
 
-    def abolish(self) -> None:
-        """Delete all that there is: by other numbers than those that come, it would be wrong."""
-        self.close(delete=True)
-        for name in (_CURSOR, _BOOT):
-            (self._folder / name).unlink(missing_ok=True)
+    def give_up_files(self) -> None:
+        """Do without files from now on."""
+        if self.files is not None:
+            self._try(self.files.abolish)
+            self.files = None
 
-    def _open(self, first: int) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._descriptor = os.open(self._folder / f"front-{first:012d}.log", flags, 0o600)
-        self._firsts.append(first)
-        self._size = 0
-
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _close_cursor(self) -> None:
-        if self._cursor >= 0:
-            os.close(self._cursor)
-            self._cursor = -1
-
-    def _said(self, name: str) -> str:
+    def _write(self, first: int, records: list[str], times: list[float], *, provisional: bool) -> bool:
+        assert self.files is not None
         try:
-            return (self._folder / name).read_text("ascii", "replace").strip()
-        except FileNotFoundError:
-            return ""
+            offset = self._world.clock.offset_stamped if provisional else None
+            self.files.append(first + self.shift, records, times, offset)
+        except OSError as error:
+            self._lose(error)
+            return False
+        self.trouble = ""
+        return True
 
-    def _files(self) -> list[tuple[int, Path]]:
-        names = os.listdir(self._folder)
-        return sorted((int(match[1]), self._folder / name) for name in names if (match := _NAME.fullmatch(name)))
+    def _try(self, call: Callable[..., None], *arguments: Any, **options: Any) -> None:
+        try:
+            call(*arguments, **options)
+        except OSError as error:
+            self._lose(error)
 
-
-def _block(first: int, records: list[str], times: list[float], offset: float | None) -> bytes:
-    if times.count(times[0]) == len(times):  # read together, as nearly always
-        start = f"{times[0]:.3f} "
-        lines = start + f"\n{start}".join(records) + "\n"
-    else:
-        lines = "".join([f"{time:.3f} {record}\n" for time, record in zip(times, records, strict=True)])
-    text = lines.encode()
-    clock = "ok" if offset is None else f"{offset:.3f}"
-    return b"# %08x %d %d %b\n%b" % (crc32(text), first, len(text), clock.encode(), text)
-
-
-def _blocks(data: bytes) -> Iterator[tuple[Chunk, float | None]]:
-    position = 0
-    while (head := _HEAD.search(data, position)) is not None:
-        position = head.end()
-        text = data[position : position + int(head[3])]
-        if crc32(text) != int(head[1], 16) or len(text) != int(head[3]):
-            continue
-        position += len(text)
-        chunk = Chunk(int(head[2]))
-        for line in text.decode().split("\n")[:-1]:
-            time, _, record = line.partition(" ")
-            chunk.times.append(float(time))
-            chunk.records.append(record)
-        yield chunk, None if head[4] == b"ok" else float(head[4])
+    def _lose(self, error: OSError) -> None:
+        if not self.trouble:
+            self._log.warning("Frames are not safe from a crash until they are on disk: %s", error)
+        self.trouble = f"no front file: {error.strerror or error}"
