@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"legacy", "interfacers"},
     {"demo", "plugins"},
     {"config"},
-    {"logs", "supervisor", "keeper", "systemd", "archive"},
+    {"logs", "supervisor", "keeper", "systemd", "archive", "autoconf", "presence", "observers"},
     {"hub"},
     {"web"},
     {"cli"},

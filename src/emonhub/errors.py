@@ -19,6 +19,10 @@ class FrameError(EmonHubError):
         self.reason = reason
 
 
+class Undecided(FrameError):
+    """A frame of a node that is not known yet: the hub keeps it, and decodes it when the node is accepted."""
+
+
 class Unavailable(EmonHubError):
     """The outside thing is not there for now: a port, a server, a library. Retried quietly until it is."""
 

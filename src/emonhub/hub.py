@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from emonhub import logs
+from emonhub.autoconf import Autoconf
 from emonhub.channel import Channels
 from emonhub.config.load import describe_problem, load
 from emonhub.config.parse import ParseFailed
@@ -16,6 +17,8 @@ from emonhub.config.watch import Watcher
 from emonhub.errors import SettingError
 from emonhub.keeper import Keeper, Pen
 from emonhub.nodes.table import Nodes
+from emonhub.observers import Observers
+from emonhub.presence import Presence
 from emonhub.reporter import Reporter
 from emonhub.supervisor import Runner, State
 from emonhub.world import World
@@ -93,7 +96,9 @@ class Hub:
         self._load = load
         self._on_applied = on_applied
         self.keeper = Keeper(configuration.hub, self.world)
-        self._observer: Observer | None = None
+        self.autoconf = Autoconf(self.nodes, self.keeper.state)
+        self.presence = Presence(self.nodes, configuration.hub.stale_after)
+        self._observers = Observers(self.autoconf, self.presence)
         self._watcher = Watcher(path)
         self._look = asyncio.Event()
         self._stop = asyncio.Event()
@@ -121,9 +126,7 @@ class Hub:
 
     def observe(self, observer: Observer | None) -> None:
         """Let `observer` see what passes all interfacers from now on."""
-        self._observer = observer
-        for runner in self.runners.values():
-            runner.interfacer.observer = observer
+        self._observers.guest = observer
 
     def stop(self) -> None:
         """Ask for the end."""
@@ -160,7 +163,10 @@ class Hub:
         self._on_applied(configuration)
         logs.apply(configuration.hub)
         logs.hide(all_secrets(configuration))
-        self.nodes.replace(configuration.nodes, autoconf=configuration.hub.autoconf)
+        self.presence.stale_after = configuration.hub.stale_after
+        known = {**self.autoconf.unsaved, **configuration.nodes}
+        if self.nodes.replace(known, autoconf=configuration.hub.autoconf):
+            self.autoconf.release(runner.interfacer for runner in self.runners.values())
         wanted = configuration.interfacers
         self.refused = {name: kept for name, kept in self.refused.items() if name in wanted}
         fresh: dict[str, tuple[InterfacerConfig, Interfacer]] = {}
@@ -188,7 +194,7 @@ class Hub:
         except Exception as error:  # noqa: BLE001 - somebody's constructor may raise anything, and costs nobody else
             self._refuse(config, f"it can't be made ({type(error).__name__}: {error})")
             return None
-        interfacer.observer = self._observer
+        interfacer.observer = self._observers
         self.refused.pop(config.name, None)
         return interfacer
 
@@ -309,6 +315,11 @@ class Hub:
             await self.world.sleep(_TEND_S)
             self.world.clock.look()
             await self.keeper.tend(self._reporters())
+            now = self.world.monotonic()
+            self.presence.look(now, self.runners)
+            interfacers = {name: runner.interfacer for name, runner in self.runners.items()}
+            if await self.autoconf.tend(interfacers, now):
+                self.look_now()
 
     def _reporters(self) -> list[Reporter]:
         return [runner.interfacer for runner in self.runners.values() if isinstance(runner.interfacer, Reporter)]

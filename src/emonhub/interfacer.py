@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from emonhub.blocking import ReadThread
 from emonhub.cargo import Cargo
-from emonhub.errors import FrameError, SettingError
+from emonhub.errors import FrameError, SettingError, Undecided
 from emonhub.nodes.datacodes import ONE, PLAIN
 from emonhub.nodes.definition import datacode_kind, scale_kind
 from emonhub.nodes.table import Decoders, Nodes
@@ -154,9 +154,11 @@ class Interfacer:
 
     def discard(self, error: FrameError, raw: bytes | str = b"") -> None:
         """Count and log a frame that can't be used; everything else goes on."""
-        self.bad[error.reason] += 1
         if self.observer is not None:
             self.observer.discarded(self, error, raw)
+        if isinstance(error, Undecided):
+            return
+        self.bad[error.reason] += 1
         shown = raw[:200] if isinstance(raw, str) else raw[:200].decode("utf-8", "backslashreplace")
         more = "…" if len(raw) > len(shown) else ""
         of = f" [{shown}{more}]" if shown else ""

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emonhub.errors import FrameError
+from emonhub.errors import FrameError, Undecided
 from emonhub.nodes.datacodes import Scale
 from emonhub.nodes.definition import Codec, NodeDefinition
 from emonhub.nodes.encoder import encode
 from emonhub.nodes.table import _MAX_REMEMBERED, Decoders, Nodes
-from emonhub.nodes.templates import templates
+from emonhub.nodes.templates import definition_from, named_template, templates
 
 
 def node(id_: str, **rx: Any) -> dict[str, NodeDefinition]:
@@ -142,38 +142,26 @@ def test_made_up_ids_fill_no_memory() -> None:
 
 
 class TestAutoconf:
-    def test_the_first_frame_is_decoded_and_named_by_its_template(self) -> None:
+    def test_a_frame_that_a_template_may_be_for_waits_for_its_node(self) -> None:
         hub = Autoconf()
-        data = encode((20.1, 19, 55, 2.9, 3), template("emonth2"))
-        expected = {"temperature": 20.1, "external temperature": 19, "humidity": 55, "battery": 2.9, "pulsecount": 3}
-        for _ in range(2):
-            assert hub.frame(23, data) == ("emonth2_23", expected)
+        for length in (46, 52):
+            with pytest.raises(Undecided, match="node 17"):
+                hub.frame(17, bytes(length))
+        with pytest.raises(Undecided):
+            hub.decoders.by_id(23).unpack(bytes(12))
         assert hub.hints == []
 
-    @pytest.mark.parametrize(
-        ("id_", "length", "name"),
-        [
-            (5, 24, "emonpi_5"),
-            (5, 40, "emonpiCM_5"),
-            (8, 26, "emontx3_discreet_8"),
-            (11, 26, "emontx3_3phase_11"),
-            (17, 52, "emonTx4_17"),
-            (17, 46, "emonTx6_3phase_17"),
-            (18, 32, "emonTx6_temp_pulse_18"),
-            (27, 46, "emon_DB_6CT_1phase_27"),
-            (27, 50, "emonTx4_3phase_27"),
-            (28, 52, "EmonTx4DB_rf1_28"),
-            (29, 52, "EmonTx4DB_rf2_29"),
-        ],
-    )
-    def test_length_and_node_id_choose_the_template(self, id_: int, length: int, name: str) -> None:
-        assert Autoconf().frame(id_, bytes(length))[0] == name
-
-    @pytest.mark.parametrize("name", ["emontx3_cm", "emontx3_cm_rf69n"])
-    @pytest.mark.parametrize("count", [1, 84, 85, 1_000_000])
-    def test_the_frame_itself_tells_whether_it_is_whitened(self, name: str, count: int) -> None:
-        values = (count, 240.5, 100, -5, 0, 0, 12345, 0, 0, 0, 20.5, 300, 300, 7)
-        assert Autoconf().frame(15, encode(values, template(name)))[0] == f"{name}_15"
+    def test_once_accepted_it_is_decoded_and_named(self) -> None:
+        hub = Autoconf()
+        data = encode((20.1, 19, 55, 2.9, 3), template("emonth2"))
+        with pytest.raises(Undecided):
+            hub.frame(23, data)
+        chosen = named_template("emonth2")
+        assert chosen is not None
+        hub.decoders._nodes.replace({"23": definition_from(chosen, 23)}, autoconf=True)
+        hub.decoders.refresh()
+        expected = {"temperature": 20.1, "external temperature": 19, "humidity": 55, "battery": 2.9, "pulsecount": 3}
+        assert hub.frame(23, data) == ("emonth2_23", expected)
 
     def test_no_template_is_guessed_by_its_length_alone(self) -> None:
         hub = Autoconf()
@@ -187,22 +175,13 @@ class TestAutoconf:
         for _ in range(3):
             assert hub.frame(17, b"\x05\x00") == ("", {"1": 5})
         assert len(hub.hints) == 1
-        assert hub.frame(17, bytes(52))[0] == "emonTx4_17"  # a first frame that was cut has settled nothing
 
-    def test_bad_frames_settle_nothing(self) -> None:
+    def test_bad_frames_are_called_bad(self) -> None:
         hub = Autoconf()
         for fields in ([], [b"x"] * 12, [b"300"] * 12):
-            with pytest.raises(FrameError):
+            with pytest.raises(FrameError) as caught:
                 hub.decoders[b"23"].decode(fields)
-        assert hub.frame(23, bytes(12))[0] == "emonth2_23"
-
-    def test_it_counts_on_over_a_new_configuration(self) -> None:
-        hub = Autoconf()
-        first, third = (encode((count, *[0] * 17), template("emonTx4")) for count in (1, 3))
-        hub.frame(17, first)
-        hub.decoders._nodes.replace(node("1"), autoconf=True)
-        hub.decoders.refresh()
-        assert hub.frame(17, third)[1]["missed"] == 1
+            assert not isinstance(caught.value, Undecided)
 
     def test_it_is_only_for_bytes_of_unknown_nodes_with_numbers(self) -> None:
         for nodes, packed in ((Nodes(), True), (Nodes(autoconf=True), False), (Nodes(node("23"), autoconf=True), True)):
@@ -212,12 +191,6 @@ class TestAutoconf:
     def test_nodelistonly_comes_first(self) -> None:
         with pytest.raises(FrameError, match="nodelistonly"):
             Autoconf(nodelistonly=True).frame(23, bytes(12))
-
-    def test_by_id_settles_too(self) -> None:
-        hub = Autoconf()
-        decoder = hub.decoders.by_id(23)
-        decoder.unpack(bytes(12))
-        assert decoder.layout.nodename == hub.decoders.by_id(23).layout.nodename == "emonth2_23"
 
 
 @given(st.lists(st.tuples(st.binary(max_size=4), st.lists(st.binary(min_size=1, max_size=4), max_size=12))))

@@ -17,7 +17,7 @@ from emonhub.config.syntax import read
 from emonhub.state import candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from emonhub.nodes.definition import NodeDefinition
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAME = "nodes.conf"
 
 _HEAD = """\
-# Nodes that were accepted on the hub's page. The hub writes this file.
+# Nodes that were accepted from what is heard. The hub writes this file.
 # To change a node, copy its section into the [nodes] of emonhub.conf: what stands there counts.
 
 [nodes]
@@ -62,9 +62,38 @@ def _problem(path: Path, line: int, message: str) -> Problem:
     return Problem("warning", 0, (), "", f"{path}{f', line {line}' if line else ''}: {message}")
 
 
-def save(path: Path, nodes: Mapping[str, NodeDefinition]) -> None:
+def forgotten(path: Path) -> set[str]:
+    """Ids of nodes that are not to be accepted by themselves, for somebody has forgotten them on purpose."""
+    try:
+        section = read(path.read_text("utf-8", "replace")).values.get("forgotten")
+    except OSError:
+        return set()
+    ids = section.get("nodes", ()) if isinstance(section, dict) else ()
+    return {ids} if isinstance(ids, str) else set(ids)
+
+
+def accept(path: Path, *nodes: NodeDefinition) -> None:
+    """Add nodes. Raises OSError."""
+    known, _ = load(path)
+    new = {node.id: node for node in nodes}
+    save(path, known | new, forgotten(path) - new.keys())
+
+
+def forget(path: Path, node: str) -> bool:
+    """Take a node out, never to be accepted by itself again. Returns whether it was in. Raises OSError."""
+    known, _ = load(path)
+    there = known.pop(node, None) is not None
+    before = forgotten(path)
+    if there or node not in before:
+        save(path, known, before | {node})
+    return there
+
+
+def save(path: Path, nodes: Mapping[str, NodeDefinition], forgotten: Iterable[str] = ()) -> None:
     """Replace the file. Raises OSError."""
-    write(path, (_HEAD + "".join(map(_section, nodes.values()))).encode(), 0o644)
+    ids = "".join(f"{node}, " for node in sorted(forgotten))
+    tail = f"[forgotten]\nnodes = {ids}\n" if ids else ""
+    write(path, (_HEAD + "".join(map(_section, nodes.values())) + tail).encode(), 0o644)
 
 
 def _section(node: NodeDefinition) -> str:

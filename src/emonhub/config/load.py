@@ -27,7 +27,10 @@ class HubSettings:
     """The keys of `[hub]`."""
 
     loglevel = setting(choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO", "least level that is logged")
-    autoconf = setting(switch(), False, "1 = decode unknown nodes by templates that fit")
+    autoconf = setting(switch(), False, "1 = accept unknown nodes that one template fits beyond doubt")
+    stale_after = setting(
+        number(0), 4.0, "a node is stale after so many of its own intervals without a frame; 0 = never"
+    )
     log_backup_count = setting(integer(0, 1000), 1, "old log files kept beside --logfile")
     log_max_bytes = setting(integer(0), 5_120_000, "size at which --logfile is rotated; 0 = never", unit="bytes")
     use_syslog = setting(switch(), False, "1 = log to the system log as well")

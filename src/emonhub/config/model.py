@@ -41,6 +41,7 @@ class Problem:
 class HubConfig:
     """`[hub]`.
 
+    stale_after of its own intervals without a frame, then a node is stale; 0 = never
     state_dir   where the hub keeps what must outlive it; empty = found automatically
     clock_wait  seconds after a start of the machine in which nothing is sent until the clock is set
     """
@@ -52,6 +53,7 @@ class HubConfig:
     use_syslog: bool = False
     state_dir: str = ""
     clock_wait: float = 300.0
+    stale_after: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from emonhub.errors import FrameError
+from emonhub.errors import FrameError, Undecided
 from emonhub.nodes.datacodes import ONE, PLAIN, Scale
 from emonhub.nodes.decoder import Decoder, compile_decoder, is_number, show
 from emonhub.nodes.named import Named, NamedDecoders
-from emonhub.nodes.templates import Template, definition_from, fitting
+from emonhub.nodes.templates import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +34,7 @@ class Nodes:
         self.definitions: dict[str, NodeDefinition] = dict(definitions or {})
         self.autoconf = autoconf
         self.version = 0
+        self.heard_by: dict[str, str] = {}  # by node id as text: the interfacer that heard it last by radio
 
     def replace(self, definitions: Mapping[str, NodeDefinition], *, autoconf: bool) -> bool:
         """Take over other definitions. Returns whether anything changed."""
@@ -96,14 +97,14 @@ class Decoders(dict[bytes, Decoder]):
             self._forget()
 
     def __missing__(self, token: bytes) -> Decoder:
-        decoder = self[token] = self._decoder(token, self._node_id(token))
+        decoder = self[token] = self._decoder(self._node_id(token))
         return decoder
 
     def by_id(self, node: NodeId) -> Decoder:
         """The decoder of a node whose id is known as such (no offset is added)."""
         decoder = self._by_id.get(node)
         if decoder is None:
-            decoder = self._by_id[node] = self._decoder(None, node)
+            decoder = self._by_id[node] = self._decoder(node)
         return decoder
 
     def named(self, node: NodeId, names: tuple[str, ...]) -> Named:
@@ -113,9 +114,9 @@ class Decoders(dict[bytes, Decoder]):
             raise _not_listed(node)
         return self._named.find(node, names, definition, self._defaults["scale"])
 
-    def _decoder(self, token: bytes | None, node: NodeId) -> Decoder:
+    def _decoder(self, node: NodeId) -> Decoder:
         definition = self._nodes.definitions.get(str(node))
-        return self._unlisted(token, node) if definition is None else self._kept(node, definition)
+        return self._unlisted(node) if definition is None else self._kept(node, definition)
 
     def _kept(self, node: NodeId, definition: NodeDefinition) -> Decoder:
         """A decoder that outlives a new configuration with its counters, unless its definition has changed."""
@@ -138,7 +139,7 @@ class Decoders(dict[bytes, Decoder]):
             )
         raise FrameError("bad node id", f"{show(token)} is no node id")
 
-    def _unlisted(self, token: bytes | None, node: NodeId) -> Decoder:
+    def _unlisted(self, node: NodeId) -> Decoder:
         if self._nodelistonly:
             raise _not_listed(node)
         if self._remembered >= _MAX_REMEMBERED:
@@ -147,26 +148,19 @@ class Decoders(dict[bytes, Decoder]):
         plain = compile_decoder(node, None, note=self._note, **self._defaults)
         if not (self._nodes.autoconf and self._packed_frames and isinstance(node, int)):
             return plain
-        return self._settling(token, node, plain)
+        return self._waiting(node, plain)
 
-    def _settling(self, token: bytes | None, node: int, plain: Decoder) -> Decoder:
-        """Decodes by the template that fits a frame, and from then on; until then by `plain`."""
+    def _waiting(self, node: int, plain: Decoder) -> Decoder:
+        """Refuses frames that a template may be for, until the node is accepted; decodes the others by `plain`."""
         unfit: set[int] = set()  # lengths that no template has
 
-        def settle(data: bytes) -> Decoder:
-            if len(data) in unfit:
-                return plain
-            template = _template_for(node, data)
-            if template is None:
+        def unpack(data: bytes) -> Any:
+            if len(data) not in unfit:
+                if any(node in template.nodeids for template in fitting(len(data))):
+                    raise Undecided("not accepted yet", f"node {node} is not known yet: see emonhub nodes list")
                 unfit.add(len(data))
                 self._hint(_no_template(node, len(data)))
-                return plain
-            decoder = self._kept(node, definition_from(template, node))
-            if token is None:
-                self._by_id[node] = decoder
-            else:
-                self[token] = decoder
-            return decoder
+            return plain.unpack(data)
 
         def decode(fields: Sequence[bytes]) -> Any:
             try:
@@ -175,32 +169,13 @@ class Decoders(dict[bytes, Decoder]):
                 return plain.decode(fields)  # it says what is wrong with the frame
             return unpack(data) if data else plain.decode(fields)
 
-        def unpack(data: bytes) -> Any:
-            decoder = settle(data)
-            values = decoder.unpack(data)
-            settling.layout = decoder.layout
-            return values
-
-        settling = Decoder(plain.layout, decode, unpack)
-        return settling
+        return Decoder(plain.layout, decode, unpack)
 
     def _forget(self) -> None:
         self.clear()
         self._by_id.clear()
         self._named.forget()
         self._remembered = 0
-
-
-def _template_for(node: int, data: bytes) -> Template | None:
-    """The template whose frames have this length and whose boards use this node id.
-
-    Where boards differ in whitening only, the frame itself tells: read the wrong way, its counter, which takes
-    years to fill the upper half of its 32 bits, is over a thousand million.
-    """
-    matches = [template for template in fitting(len(data)) if node in template.nodeids]
-    if len(matches) < 2:
-        return matches[0] if matches else None
-    return min(matches, key=lambda t: compile_decoder(node, definition_from(t, node)).unpack(data)[0] or 0)
 
 
 def _not_listed(node: NodeId) -> FrameError:

@@ -42,6 +42,11 @@ def templates() -> tuple[Template, ...]:
     return tuple(found)
 
 
+def named_template(name: str) -> Template | None:
+    """The template of this name, if there is one."""
+    return next((template for template in templates() if template.name == name), None)
+
+
 def fitting(length: int) -> list[Template]:
     """The templates whose frames have this many bytes."""
     return [template for template in templates() if template.rx.size == length]

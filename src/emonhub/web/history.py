@@ -11,10 +11,13 @@ from collections import deque
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+from emonhub.presence import INTERVALS, LEAST_S, interval_of
+
 if TYPE_CHECKING:
     from emonhub.cargo import Cargo, Layout, Value
     from emonhub.errors import FrameError
     from emonhub.interfacer import Interfacer
+    from emonhub.presence import Presence
 
 HOUR_S = 3600.0
 POINTS = 720
@@ -22,13 +25,6 @@ POINTS = 720
 
 _MAX_NODES = 256
 _MAX_VALUES = 200
-_INTERVALS = 16
-"""Gaps between frames that a node's own interval is learned from."""
-
-_STALE_AFTER = 3.5
-"""Of its own intervals without a frame, then a node is stale: three lost in a row are rare, four are not bad luck."""
-
-_STALE_LEAST_S = 10.0
 
 
 class Node:
@@ -41,7 +37,7 @@ class Node:
         self.frames = 0
         self.times = array("d")
         self.rows: deque[array[float]] = deque()
-        self._gaps: deque[float] = deque(maxlen=_INTERVALS)
+        self._gaps: deque[float] = deque(maxlen=INTERVALS)
 
     def take(self, cargo: Cargo) -> None:
         """Take note of a frame."""
@@ -64,8 +60,7 @@ class Node:
     @property
     def interval(self) -> float | None:
         """Seconds between its frames, learned from those that came; None while that is not known."""
-        gaps = sorted(self._gaps)
-        return gaps[len(gaps) // 2] if len(gaps) > 2 else None
+        return interval_of(self._gaps)
 
     @property
     def missed(self) -> Value:
@@ -74,10 +69,10 @@ class Node:
         counts = "missed" in names and len(names) == len(self.cargo.values)
         return self.cargo.values[names.index("missed")] if counts else None
 
-    def stale(self, now: float) -> bool:
-        """Whether it should have been heard from since."""
+    def stale(self, now: float, after: float) -> bool:
+        """Whether it should have been heard from since: `after` of its intervals, 0 for never."""
         interval = self.interval or HOUR_S / POINTS * 12
-        return now - self.cargo.time > max(_STALE_LEAST_S, _STALE_AFTER * interval)
+        return after > 0 and now - self.cargo.time > max(LEAST_S, after * interval)
 
     def series(self, index: int) -> list[float | None]:
         """One value over the times kept; None where the frame had none."""
@@ -87,7 +82,8 @@ class Node:
 class History:
     """An observer of all interfacers."""
 
-    def __init__(self) -> None:
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
         self.nodes: dict[tuple[str, str], Node] = {}
 
     def passed(self, interfacer: Interfacer, cargos: list[Cargo]) -> None:
@@ -113,7 +109,7 @@ class History:
                 "name": node.layout.label,
                 "time": node.cargo.time,
                 "age": max(0.0, now - node.cargo.time),
-                "stale": node.stale(now),
+                "stale": node.stale(now, self._presence.stale_after),
                 "interval": node.interval,
                 "frames": node.frames,
                 "missed": node.missed,

@@ -10,7 +10,6 @@ from emonhub.web.history import History
 from emonhub.web.logview import LogView
 from emonhub.web.replays import Replays
 from emonhub.web.tap import Tap
-from emonhub.web.unknown import Unknown
 
 if TYPE_CHECKING:
     from emonhub.cargo import Cargo
@@ -24,21 +23,18 @@ class Site:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self.history = History()
+        self.history = History(hub.presence)
         self.tap = Tap(hub)
         self.log = LogView()
         self.auth = Auth(lambda: hub.configuration.web, hub.world.monotonic)
-        self.unknown = Unknown(hub)
         self.replays = Replays(hub)
         self.events = Events(self)
 
     def passed(self, interfacer: Interfacer, cargos: list[Cargo]) -> None:
         """Frames were published."""
         self.history.passed(interfacer, cargos)
-        self.unknown.passed(interfacer, cargos)
         self.tap.passed(interfacer, cargos)
 
     def discarded(self, interfacer: Interfacer, error: FrameError, raw: bytes | str) -> None:
         """A frame could not be used."""
-        self.unknown.discarded(interfacer, error, raw)
         self.tap.discarded(interfacer, error, raw)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from emonhub.config import accepted
+from emonhub.nodes.proposals import as_json
+from emonhub.nodes.templates import definition_from, named_template
 from emonhub.web.api.contract import Endpoint, Field
-from emonhub.web.unknown import as_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from emonhub.nodes.definition import NodeDefinition
     from emonhub.web.site import Site
 
 _NODE = Field("node", "its id")
@@ -57,35 +58,38 @@ class UnknownApi:
         ]  # fmt: skip
 
     async def _get(self, _request: web.Request, _said: dict[str, Any]) -> Any:
-        return [as_json(heard) for heard in self._site.unknown.listing()]
+        return [as_json(heard) for heard in self._site.hub.autoconf.listing()]
 
     async def _accept(self, _request: web.Request, said: dict[str, Any]) -> Any:
         node = _id(said["node"])
-        heard = [one for one in self._site.unknown.listing() if one.node == node and one.frames]
+        heard = [one for one in self._site.hub.autoconf.listing() if one.node == node and one.frames]
         if not heard:
             raise web.HTTPNotFound(text="this node has not been heard, or is known already")
-        definition = self._site.unknown.definition(node, said["template"])
+        template = named_template(said["template"])
         sizes = {len(one.frames[-1]) for one in heard}
-        if definition is None or definition.rx is None or definition.rx.size not in sizes:
+        if template is None or template.rx.size not in sizes:
             raise web.HTTPConflict(text="there is no template of that name for frames of this length")
-        await self._change(lambda nodes: nodes | {definition.id: definition})
+        definition = definition_from(template, node)
+        await self._change(lambda path: accepted.accept(path, definition))
         return {"ok": True}
 
     async def _forget(self, _request: web.Request, said: dict[str, Any]) -> Any:
         node = _id(said["node"])
-        there = self._site.unknown.forget(node)
-        if await self._change(lambda nodes: {id_: one for id_, one in nodes.items() if id_ != str(node)}) or there:
+        there = self._site.hub.autoconf.forget(node)
+        if await self._change(lambda path: accepted.forget(path, str(node))) or there:
             return {"ok": True}
         raise web.HTTPNotFound(text="this node has not been heard")
 
-    async def _change(self, change: Any) -> bool:
-        """Change the accepted nodes; the hub takes them up at once. Returns whether anything has changed."""
+    async def _change(self, change: Callable[[Path], bool | None]) -> bool | None:
+        """Change the accepted nodes; the hub takes them up at once. Returns what `change` does."""
         path = self._path()
         async with self._writing:
-            changed = await asyncio.to_thread(_rewrite, path, change)
-        if changed:
-            self._site.hub.look_now()
-        return changed
+            try:
+                found = await asyncio.to_thread(change, path)
+            except OSError as error:
+                raise web.HTTPConflict(text=f"{path} can't be written: {error.strerror or error}") from error
+        self._site.hub.look_now()
+        return found
 
     def _path(self) -> Path:
         state = self._site.hub.keeper.state
@@ -95,18 +99,6 @@ class UnknownApi:
 
 
 _NO = (404, 409)
-
-
-def _rewrite(path: Path, change: Any) -> bool:
-    old, _ = accepted.load(path)
-    new: dict[str, NodeDefinition] = change(old)
-    if new == old:
-        return False
-    try:
-        accepted.save(path, new)
-    except OSError as error:
-        raise web.HTTPConflict(text=f"{path} can't be written: {error.strerror or error}") from error
-    return True
 
 
 def _id(said: str | int) -> int:

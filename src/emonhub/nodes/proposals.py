@@ -1,31 +1,33 @@
-"""Nodes that are heard and not known: their last frames, and which templates may be theirs."""
+"""Which templates may be those of a node that is heard and not known: by its frames, its id and its values."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emonhub.nodes.decoder import compile_decoder
 from emonhub.nodes.likely import remark
-from emonhub.nodes.templates import Template, definition_from, fitting, templates
+from emonhub.nodes.templates import Template, definition_from, fitting
 
 if TYPE_CHECKING:
-    from emonhub.cargo import Cargo, Value
-    from emonhub.errors import FrameError
-    from emonhub.hub import Hub
-    from emonhub.interfacer import Interfacer
-    from emonhub.nodes.definition import NodeDefinition
-
-_MOST_NODES = 64
-"""Noise makes up node ids without end: those that were not heard for longest go."""
+    from emonhub.cargo import Value
 
 _FRAMES = 8
 """Of each node, the newest: what its templates are judged by."""
 
 ENOUGH = 3
 """Frames before anything is said of a template: noise hardly comes three times from one node at one length."""
+
+SURE = 5
+"""Frames before a node is accepted without anybody being asked."""
+
+_HELD = 1000
+"""Frames of a node that are kept until it is accepted: at one in ten seconds those of almost three hours."""
+
+_VOLTS_APART = 60
+"""Mains do not change by more from one frame to the next, but for a plug that is pulled (0 V)."""
 
 _JUMP = 10_000
 """Counters of pulses, energy and frames grow by less than this from one frame to the next."""
@@ -35,9 +37,18 @@ _MOST_BYTES = 66
 """Of a radio frame."""
 
 
+class Held(NamedTuple):
+    """A frame that was not published, for nobody knew how to read it."""
+
+    time: float
+    rssi: int
+    raw: bytes
+    data: bytes
+
+
 @dataclass(slots=True)
 class Heard:
-    """A node that is not known, as one interfacer hears it."""
+    """A node that is not known, as one interfacer hears it. `judged`: its frames when it was judged last."""
 
     source: str
     node: int
@@ -46,6 +57,8 @@ class Heard:
     raw: str = ""
     count: int = 0
     frames: deque[bytes] = field(default_factory=lambda: deque(maxlen=_FRAMES))
+    held: deque[Held] = field(default_factory=lambda: deque(maxlen=_HELD))
+    judged: int = 0
 
     def take(self, time: float, rssi: int, raw: bytes, data: bytes) -> None:
         """Take note of a frame; `data` is empty where it carries no bytes."""
@@ -77,70 +90,16 @@ class Candidate:
     values: list[tuple[str, str, Value]]
 
 
-class Unknown:
-    """An observer of all interfacers, which costs next to nothing for the frames of nodes that are known."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._heard: OrderedDict[tuple[str, int], Heard] = OrderedDict()
-
-    def passed(self, interfacer: Interfacer, cargos: list[Cargo]) -> None:
-        """Take note of frames that came without names."""
-        for cargo in cargos:
-            layout = cargo.layout
-            if layout.names or layout.nodename or not cargo.raw or not isinstance(layout.node, int):
-                continue
-            if str(layout.node) not in self._hub.nodes.definitions:
-                found = _frame(cargo.raw)
-                heard = self._heard_as(interfacer.name, layout.node)
-                heard.take(cargo.time, cargo.rssi, cargo.raw, found[1] if found else b"")
-
-    def discarded(self, interfacer: Interfacer, error: FrameError, raw: bytes | str) -> None:
-        """Take note of a frame that could not be read without knowing its node."""
-        if not interfacer.packed_frames or not isinstance(raw, bytes):
-            return
-        found = _frame(raw)
-        if found is None:
-            return
-        node = found[0] + (interfacer.nodeoffset if interfacer.adds_nodeoffset else 0)
-        if str(node) not in self._hub.nodes.definitions:
-            self._heard_as(interfacer.name, node).take(interfacer.world.time(), found[2], raw, found[1])
-
-    def _heard_as(self, source: str, node: int) -> Heard:
-        key = (source, node)
-        heard = self._heard.get(key)
-        if heard is None:
-            heard = self._heard[key] = Heard(source, node)
-            while len(self._heard) > _MOST_NODES:
-                self._heard.popitem(last=False)
-        self._heard.move_to_end(key)
-        return heard
-
-    def listing(self) -> list[Heard]:
-        """All of them that are still not known, by source and node."""
-        known = self._hub.nodes.definitions
-        for key in [key for key in self._heard if str(key[1]) in known]:
-            del self._heard[key]
-        return sorted(self._heard.values(), key=lambda heard: (heard.source, heard.node))
-
-    def forget(self, node: int) -> bool:
-        """Forget what was heard of a node. Returns whether there was anything."""
-        keys = [key for key in self._heard if key[1] == node]
-        for key in keys:
-            del self._heard[key]
-        return bool(keys)
-
-    def definition(self, node: int, template_name: str) -> NodeDefinition | None:
-        """The node that a template makes of an id; None for a template that there is not."""
-        found = [template for template in templates() if template.name == template_name]
-        return definition_from(found[0], node) if found else None
-
-
 def candidates(heard: Heard) -> list[Candidate]:
     """The templates that may be a node's, the likeliest first; of several likely ones, none is chosen."""
     frames = heard.alike
     found = [_judge(heard.node, template, frames) for template in (fitting(len(frames[-1])) if frames else [])]
     return sorted(found, key=lambda one: (not one.plausible, not one.fits_node_id))
+
+
+def proposed(found: list[Candidate]) -> list[Candidate]:
+    """Those of the candidates that fit in everything. One alone is a proposal; of several, somebody has to choose."""
+    return [one for one in found if one.plausible and one.fits_node_id]
 
 
 def as_json(heard: Heard) -> dict[str, Any]:
@@ -196,6 +155,10 @@ def _unlikely(template: Template, rows: list[tuple[Value, ...]]) -> str:
         numbers = [value for value in values if value is not None]
         if unit in {"n", "p", "Wh"} and any(abs(after - before) > _JUMP for before, after in pairwise(numbers)):
             return f"{name} jumps from {numbers[-2]:.10g} to {numbers[-1]:.10g}"
+        if unit == "V" and any(
+            before and after and abs(after - before) > _VOLTS_APART for before, after in pairwise(numbers)
+        ):
+            return f"{name} jumps by more than {_VOLTS_APART} V"
     if template.rx.counts_frames and len(rows) > 1:
         counts = [row[0] for row in rows if row[0] is not None]
         if len(set(counts)) == 1:
@@ -203,7 +166,7 @@ def _unlikely(template: Template, rows: list[tuple[Value, ...]]) -> str:
     return ""
 
 
-def _frame(raw: bytes) -> tuple[int, bytes, int] | None:
+def frame_of(raw: bytes) -> tuple[int, bytes, int] | None:
     """Node, bytes and signal strength of a line such as `OK 10 97 0 (-47)`; None for anything else."""
     fields = raw.split()
     if fields and fields[0] == b"OK":
@@ -218,4 +181,4 @@ def _frame(raw: bytes) -> tuple[int, bytes, int] | None:
     return (numbers[0], bytes(numbers[1:]), rssi) if max(numbers) < 256 else None
 
 
-__all__ = ["ENOUGH", "Candidate", "Heard", "Unknown", "as_json", "candidates"]
+__all__ = ["ENOUGH", "SURE", "Candidate", "Heard", "Held", "as_json", "candidates", "frame_of", "proposed"]
