@@ -269,7 +269,7 @@ async def test_a_file_system_that_is_full(tiny: Path) -> None:
     world = World(seed=1)
     books = Books()
     store = journal(world)
-    store._folder = tiny / "journal"
+    store._files.folder = tiny / "journal"
     buffer = StoredBuffer(store, Policy(0.0, 0.0), world=world)
     await buffer.open()
     books.keep(buffer)

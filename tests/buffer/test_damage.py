@@ -36,7 +36,7 @@ async def image(owner: str = "house", *, sealed: bool = True) -> Files:
     """A journal's files: some segments, a part of the first one acknowledged."""
     world = FakeWorld()
     made = journal(world, segment_bytes=2000)
-    made._owner = owner
+    made._files.owner = owner
     made.open()
     for first in range(0, FRAMES, 5):
         numbers = range(first, first + 5)
@@ -305,7 +305,7 @@ def test_what_was_written_for_another_target_is_not_sent() -> None:
         world = FakeWorld(disk_with(SEALED))
         books = Books()
         buffer = await stored(world, books)
-        buffer.store._form = "another form"  # type: ignore[attr-defined]
+        buffer.store._files.form = "another form"  # type: ignore[attr-defined]
         assert await drain(buffer) == []
         assert books.lost == books.taken
         assert {dropped.reason for dropped in books.dropped} == {"written for another target"}

@@ -261,10 +261,10 @@ def test_half_of_each_sender_stays(senders: int) -> None:
         for first in range(0, 1200, 60):
             made.write(chunk(first, 60, senders), 0)
         made.close()
-        owed = made._owed(0)
+        owed = made._files.owed(0)
         whole = {s.first: s.count for s in owed}
-        assert made._thin_one(owed)
-        thinned = next(s for s in made._segments if s.count != whole[s.first])
+        assert made._room.thin_one(owed)
+        thinned = next(s for s in made._files.segments if s.count != whole[s.first])
         assert thinned.first == owed[1].first  # the oldest, but not the one that is being read
         read = made.read(thinned.first, 1)
         found = []

@@ -72,7 +72,7 @@ class Story:
         opened = journal.open()
         assert not opened.frames or self.confirmed <= opened.first, f"{told}: the cursor is lost"
         assert not opened.frames or opened.first <= max(self.cursor, self.gone) or self.options, f"{told}: ahead"
-        for segment in journal._segments:
+        for segment in journal._files.segments:
             assert len(load(disk, FOLDER, segment, "house").numbers) == segment.count, f"{told}: {segment.name}"
         found: dict[int, tuple[str, float]] = {}
         number = opened.first

@@ -149,8 +149,9 @@ def test_refused_frames_with_gaps_between_them() -> None:
             shop.accept([Cargo(NODE, (n,), START + n) for n in range(first, first + 60)])
             await asyncio.sleep(61)
         for _ in range(3):
-            buffer.store._thin_one(buffer.store._owed(0))  # type: ignore[attr-defined]
-        buffer._counted.count_lost(buffer.store._tell_lost(), buffer._counted.removed)  # type: ignore[attr-defined]
+            buffer.store._room.thin_one(buffer.store._files.owed(0))  # type: ignore[attr-defined]
+        lost = buffer.store._room.tell_lost()  # type: ignore[attr-defined]
+        buffer._counted.count_lost(lost, buffer._counted.removed)
         left: list[int] = []
         while batch := await buffer.fetch(1000, len(left)):
             left += numbers(batch)

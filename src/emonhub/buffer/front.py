@@ -6,15 +6,16 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from emonhub.buffer.base import Batch
-from emonhub.buffer.frontfiles import Left
+from emonhub.buffer.frontfiles import FrontFiles, Left
 from emonhub.buffer.store import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from logging import Logger
 
-    from emonhub.buffer.frontfiles import FrontFiles
     from emonhub.world import World
+
+__all__ = ["UNOPENED", "Front", "FrontFiles", "Left"]
 
 UNOPENED = 1 << 40
 """Numbers start here when the store can't be opened: above those of any store, so that its frames come before, and so

@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 from emonhub.buffer.base import Batch, Buffer, Dropped
 from emonhub.buffer.counted import CountedStore
 from emonhub.buffer.front import UNOPENED, Front
-from emonhub.buffer.spilling import Spilling
+from emonhub.buffer.spilling import Policy, Spilling
 
 if TYPE_CHECKING:
     from emonhub.buffer.frontfiles import FrontFiles
-    from emonhub.buffer.spilling import Policy
     from emonhub.buffer.store import Store
     from emonhub.buffer.thread import StorageThread
     from emonhub.world import World
+
+__all__ = ["Policy", "StoredBuffer"]
 
 log = logging.getLogger("emonhub.buffer")
 
