@@ -1,4 +1,4 @@
-"""Input lines of a Raspberry Pi's header, or of any GPIO chip that the kernel shows as /dev/gpiochip…"""
+"""Lines of a Raspberry Pi's header, or of any GPIO chip that the kernel shows as /dev/gpiochip…"""
 
 from __future__ import annotations
 
@@ -56,8 +56,22 @@ class Lines(Protocol):
 class LinesOf(Protocol):
     """Gets hold of input lines. Raises Unavailable while they can't be had."""
 
-    def __call__(self, chip: str, pins: Sequence[str], *, pull: str, edges: bool, debounce_s: float) -> Lines:
-        """`pull` is up, down or off, `edges` whether falling ones are reported."""
+    def __call__(
+        self, chip: str, pins: Sequence[str], *, pull: str, edges: bool, debounce_s: float, rising: bool = False
+    ) -> Lines:
+        """`pull` is up, down or off, `edges` whether falling ones, or else the `rising` ones, are reported."""
+        ...
+
+
+class Output(Protocol):
+    """An output line that is ours until it is released. The methods don't wait, and raise OSError."""
+
+    def set(self, *, high: bool) -> None:
+        """Make it high or low."""
+        ...
+
+    def release(self) -> None:
+        """Let go of the line."""
         ...
 
 
@@ -68,21 +82,19 @@ def check_pins(chip: str, pins: Sequence[str]) -> None:
             raise SettingError(f"pin {pin} of the header is no input: must be one of {', '.join(map(str, HEADER))}")
 
 
-def open_lines(chip: str, pins: Sequence[str], *, pull: str, edges: bool, debounce_s: float) -> Lines:
+def open_lines(
+    chip: str, pins: Sequence[str], *, pull: str, edges: bool, debounce_s: float, rising: bool = False
+) -> Lines:
     """Lines of this machine; see LinesOf."""
-    try:
-        import gpiod  # noqa: PLC0415 - only who has pins pays for it
-    except ImportError as error:
-        raise Unavailable(
-            "the library gpiod is not installed: pip install 'emonhub[gpio]'", retry_s=_LIBRARY_RETRY_S
-        ) from error
+    gpiod = _library()
     path = chip or _header_chip(gpiod)
     lines: list[int | str] = (
         [int(pin) if pin.isdigit() else pin for pin in pins] if chip else [HEADER[int(p)] for p in pins]
     )
+    edge = gpiod.line.Edge.RISING if rising else gpiod.line.Edge.FALLING
     wanted = gpiod.LineSettings(
         direction=gpiod.line.Direction.INPUT,
-        edge_detection=gpiod.line.Edge.FALLING if edges else gpiod.line.Edge.NONE,
+        edge_detection=edge if edges else gpiod.line.Edge.NONE,
         bias={"up": gpiod.line.Bias.PULL_UP, "down": gpiod.line.Bias.PULL_DOWN, "off": gpiod.line.Bias.AS_IS}[pull],
         debounce_period=timedelta(seconds=debounce_s),
     )
@@ -90,6 +102,29 @@ def open_lines(chip: str, pins: Sequence[str], *, pull: str, edges: bool, deboun
         return _GpiodLines(gpiod.request_lines(path, {tuple(lines): wanted}, consumer="emonhub"), lines)
     except (OSError, ValueError) as error:
         raise Unavailable(_why(path, pins, error), retry_s=10.0) from error
+
+
+def open_output(pin: str, *, high: bool) -> Output:
+    """A pin of this machine's header as an output that starts `high` or low. Raises Unavailable."""
+    gpiod = _library()
+    path = _header_chip(gpiod)
+    line = HEADER[int(pin)]
+    levels = (gpiod.line.Value.INACTIVE, gpiod.line.Value.ACTIVE)
+    wanted = gpiod.LineSettings(direction=gpiod.line.Direction.OUTPUT, output_value=levels[high])
+    try:
+        return _GpiodOutput(gpiod.request_lines(path, {line: wanted}, consumer="emonhub"), line, levels)
+    except (OSError, ValueError) as error:
+        raise Unavailable(_why(path, (pin,), error), retry_s=10.0) from error
+
+
+def _library() -> Any:
+    try:
+        import gpiod  # noqa: PLC0415 - only who has pins pays for it
+    except ImportError as error:
+        raise Unavailable(
+            "the library gpiod is not installed: pip install 'emonhub[gpio]'", retry_s=_LIBRARY_RETRY_S
+        ) from error
+    return gpiod
 
 
 def _header_chip(library: Any) -> str:
@@ -136,6 +171,19 @@ class _GpiodLines:
 
     def values(self) -> list[bool]:
         return [value.value == 1 for value in self._request.get_values(self._lines)]
+
+    def release(self) -> None:
+        self._request.release()
+
+
+class _GpiodOutput:
+    def __init__(self, request: gpiod.LineRequest, line: int, levels: tuple[Any, Any]) -> None:
+        self._request = request
+        self._line = line
+        self._levels = levels
+
+    def set(self, *, high: bool) -> None:
+        self._request.set_value(self._line, self._levels[high])
 
     def release(self) -> None:
         self._request.release()

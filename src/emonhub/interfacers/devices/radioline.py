@@ -9,8 +9,9 @@ import asyncio
 import time
 from typing import Any
 
-from emonhub import Cargo, FrameError, NodeId, encode
+from emonhub import Cargo, FrameError, NodeId
 from emonhub.interfacers.core.serial import EmonHubSerialInterfacer
+from emonhub.interfacers.devices.packing import packed
 
 _WEAKEST_RSSI = -200
 """dBm. What is below was garbled between board and hub: no receiver hears it."""
@@ -63,16 +64,7 @@ class RadioLineInterfacer(EmonHubSerialInterfacer):
 
     def packed(self, cargo: Cargo) -> tuple[NodeId, bytes]:
         """The node that a frame is for, and its bytes. Raises FrameError for what can't be sent."""
-        node = cargo.target or cargo.layout.node
-        try:
-            if not str(node).isdecimal() or int(node) > 255:
-                raise FrameError("bad node id", "a node that is reached by radio has a number from 0 to 255")
-            data = encode(cargo.values, self.nodes.tx(node), datacode=self.datacode, scale=self.scale)
-            if not 0 < len(data) <= _MAX_BYTES:
-                raise FrameError("length", f"{len(data)} bytes: must be 1 to {_MAX_BYTES}")
-        except FrameError as error:
-            raise FrameError(f"not sent, {error.reason}", f"for node {node}: {error}") from error
-        return node, data
+        return packed(self, cargo, _MAX_BYTES)
 
     async def say(self, command: bytes, *, then_wait_s: float = 0.0) -> None:
         """Send a command of its own, with nothing between its letters and nothing for a while behind it."""
