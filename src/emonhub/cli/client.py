@@ -38,14 +38,14 @@ class NoHub(EmonHubError):
 
 def socket_of(config: Path | None, state: Path | None) -> Path:
     """The socket of the hub with this configuration or state directory. Raises NoHub where there can be none."""
-    folders = [state] if state is not None else candidates(_configured(config or DEFAULT_FILE), os.environ)
+    folders = [state] if state is not None else candidates(configured(config or DEFAULT_FILE), os.environ)
     paths = [path for path in map(socket_path, folders) if path is not None]
     if not paths:
         raise NoHub(f"the name of the state directory {folders[0]} is too long for a socket in it: set state_dir")
     return next((path for path in paths if path.exists()), paths[0])
 
 
-def _configured(config: Path) -> str:
+def configured(config: Path) -> str:
     """`state_dir` of a configuration, as far as that can be read."""
     try:
         found = parse(config.read_bytes()).values["hub"].get("state_dir", "")

@@ -1,4 +1,4 @@
-"""The command lines of what asks a running hub: `status`, `tap`, `top`."""
+"""The command lines of what asks a running hub: `status`, `tap`, `top`, `nodes`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import argparse
 
-COMMANDS = ("status", "tap", "top")
+COMMANDS = ("status", "tap", "top", "nodes")
 
 
 def add_parsers(commands: Any) -> None:
@@ -37,6 +37,28 @@ def add_parsers(commands: Any) -> None:
     for parser in (status, tap, top):
         parser.add_argument("--config", type=Path, metavar="FILE", help="its configuration, if it is not the usual one")
         parser.add_argument("--state-dir", type=Path, metavar="DIR", help="its state directory, if not as configured")
+    _add_nodes_parser(commands)
+
+
+def _add_nodes_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "nodes",
+        help="unknown nodes: see, accept, forget",
+        description="Show the nodes that the hub hears and does not know, and those that were accepted;"
+        " accept one, so that it is decoded by a template from now on, or forget it.",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="nodes that are heard and not known, and those that were accepted")
+    propose = actions.add_parser("propose", help="the templates that may be a node's, with the values that they give")
+    accept = actions.add_parser("accept", help="decode a node by a template from now on")
+    forget = actions.add_parser("forget", help="take an accepted node out; it is not accepted by itself again")
+    propose.add_argument("node", type=int, nargs="?", metavar="NODE", help="its id; all of them without it")
+    accept.add_argument("node", type=int, metavar="NODE", help="its id")
+    accept.add_argument("template", nargs="?", metavar="TEMPLATE", help="not needed where only one is proposed")
+    forget.add_argument("node", type=int, metavar="NODE", help="its id")
+    for one in actions.choices.values():
+        one.add_argument("--config", type=Path, metavar="FILE", help="the hub's configuration, if not the usual one")
+        one.add_argument("--state-dir", type=Path, metavar="DIR", help="its state directory, if not as configured")
 
 
 def dispatch(arguments: argparse.Namespace) -> int:
@@ -46,6 +68,10 @@ def dispatch(arguments: argparse.Namespace) -> int:
     from emonhub.cli import EXIT_BAD_FILE  # noqa: PLC0415
     from emonhub.cli.client import NoHub  # noqa: PLC0415
 
+    if arguments.command == "nodes":
+        from emonhub.cli import nodes  # noqa: PLC0415
+
+        return nodes.main(arguments)
     try:
         return asyncio.run(_command(arguments))
     except NoHub as error:
