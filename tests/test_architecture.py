@@ -24,7 +24,7 @@ FLOORS: list[set[str]] = [
     {"interfacer"},
     {"reporter"},
     {"emonhub"},  # what is exported, for interfacers
-    {"legacy", "interfacers"},
+    {"legacy", "interfacers", "dropin"},
     {"demo", "plugins"},
     {"config"},
     {"logs", "supervisor", "keeper", "systemd", "archive", "autoconf", "presence", "observers"},

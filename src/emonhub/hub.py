@@ -331,4 +331,5 @@ class Hub:
 
 
 def _must_restart(old: InterfacerConfig, new: InterfacerConfig) -> bool:
-    return new.usable and (old.type != new.type or dict(old.init) != dict(new.init))
+    # A changed file of the user's own makes another class.
+    return new.usable and (old.cls is not new.cls or old.type != new.type or dict(old.init) != dict(new.init))

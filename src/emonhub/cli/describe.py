@@ -81,7 +81,7 @@ def reference() -> str:
         " see [the buffer](../buffer.md).\n\n" + _table(_changed(Reporter, Interfacer))
     )
     aliases: dict[type[Interfacer], list[str]] = {}
-    for name in plugins.type_names():
+    for name in plugins.built_in_names():
         found = plugins.find(name)
         if found.cls is not None:
             aliases.setdefault(_original(found.cls), []).append(name)
@@ -118,7 +118,7 @@ def _original(cls: type[Interfacer]) -> type[Interfacer]:
     """The class that this one is another name of: it adds nothing to it."""
     base = cls.__bases__[0]
     adds = [name for name in vars(cls) if not name.startswith("_")]
-    if not adds and base.__name__ in plugins.type_names() and issubclass(base, Interfacer):
+    if not adds and base.__name__ in plugins.built_in_names() and issubclass(base, Interfacer):
         return base
     return cls
 

@@ -93,6 +93,8 @@ class Findings:
         except SettingError as error:
             # What a setting says of a value may quote it; its rule never does.
             return self._bad(where, raw, f"must be {declaration.kind.rule}" if secret else str(error), secret=secret)
+        except Exception as error:  # noqa: BLE001 - somebody's own kind may raise anything, and costs nobody else
+            return self._bad(where, raw, f"must be {declaration.kind.rule} ({type(error).__name__})", secret=secret)
 
     def _bad(self, where: Where, raw: Raw, message: str, *, secret: bool) -> Checked:
         value = MASK if secret and raw else shown(raw)

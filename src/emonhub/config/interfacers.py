@@ -122,6 +122,8 @@ class _Check:
             self.errors.append(
                 self.findings.error((*self.where, "Type"), found.problem + meant, value=shown(self.type_name))
             )
+        elif found.warning:
+            self.findings.warn((*self.where, "Type"), found.warning)
         return found.cls
 
     def _sections(self) -> dict[str, tuple[str, dict[str, Any]]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emonhub import plugins
 from emonhub.config import accepted
 from emonhub.config.channels import check_channels
 from emonhub.config.findings import Findings
@@ -13,12 +15,13 @@ from emonhub.config.interfacers import check_interfacers
 from emonhub.config.model import Configuration, HubConfig, Problem, WebConfig
 from emonhub.config.nodes import check_nodes
 from emonhub.config.parse import BIGGEST_FILE, parse
-from emonhub.config.watch import look
+from emonhub.config.watch import Look, look
+from emonhub.dropin import names_in
 from emonhub.settings import choice, declared, integer, number, setting, switch, text
+from emonhub.state import candidates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 _TOP = ("hub", "web", "interfacers", "nodes")
 
@@ -41,6 +44,9 @@ class HubSettings:
         unit="s",
     )
     state_dir = setting(text(), "", "where the hub keeps what must outlive it; empty = found automatically")
+    interfacers_dir = setting(
+        text(), "", "folder of your own interfacers; empty = `interfacers` beside this file, and in the state directory"
+    )
 
 
 class WebSettings:
@@ -68,11 +74,16 @@ def check(data: bytes, path: Path, environ: Mapping[str, str] = os.environ) -> C
     _check_top(findings)
     hub = HubConfig(**_check_keys(findings, "hub", HubSettings))
     web = WebConfig(**_check_keys(findings, "web", WebSettings, references=True))
+    folders = own_folders(hub, path, environ)
+    own = looks_of(folders)
+    if hub.interfacers_dir and not folders[0].is_dir():
+        findings.error(("hub", "interfacers_dir"), "there is no such folder: make it", value=hub.interfacers_dir)
+    plugins.look_in(folders)
     on, off = check_interfacers(findings)
     nodes, bad_nodes = check_nodes(findings)
     check_channels(findings, on, off)
     findings.problems.sort(key=lambda problem: problem.line)
-    sources = {file: look(file) for file in findings.files}
+    sources = own | {file: look(file) for file in findings.files}
     beside = accepted.find(hub.state_dir, environ)
     if beside is not None:
         sources[beside] = look(beside)
@@ -80,6 +91,19 @@ def check(data: bytes, path: Path, environ: Mapping[str, str] = os.environ) -> C
         nodes = {node: more[node] for node in more if node not in bad_nodes} | nodes
         findings.problems += problems
     return Configuration(path, hub, on, nodes, tuple(findings.problems), frozenset(bad_nodes), sources, web)
+
+
+def own_folders(hub: HubConfig, path: Path, environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Where the user's own interfacers are looked for; not all of these folders need be there."""
+    if hub.interfacers_dir:
+        return [path.parent / Path(hub.interfacers_dir).expanduser()]
+    found = [path.parent, *candidates(hub.state_dir, environ)[:1]]
+    return list(dict.fromkeys(folder / "interfacers" for folder in found))
+
+
+def looks_of(folders: list[Path]) -> dict[Path, Look | None]:
+    """What the folders and the interfacer files in them look like: for noticing any change."""
+    return {path: look(path) for folder in folders for path in (folder, *names_in(folder))}
 
 
 def describe_problem(problem: Problem, path: Path) -> str:

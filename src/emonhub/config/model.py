@@ -44,6 +44,7 @@ class HubConfig:
     stale_after of its own intervals without a frame, then a node is stale; 0 = never
     state_dir   where the hub keeps what must outlive it; empty = found automatically
     clock_wait  seconds after a start of the machine in which nothing is sent until the clock is set
+    interfacers_dir  folder of the user's own interfacers; empty = `interfacers` beside emonhub.conf and in state_dir
     """
 
     loglevel: str = "INFO"
@@ -53,6 +54,7 @@ class HubConfig:
     use_syslog: bool = False
     state_dir: str = ""
     clock_wait: float = 300.0
+    interfacers_dir: str = ""
     stale_after: float = 4.0
 
 
