@@ -285,20 +285,23 @@ class FakeGpiod(ModuleType):
         super().__init__("gpiod")
         names = SimpleNamespace
         self.line = names(
-            Direction=names(INPUT="in"),
-            Edge=names(FALLING="falling", NONE="none"),
+            Direction=names(INPUT="in", OUTPUT="out"),
+            Value=names(ACTIVE="active", INACTIVE="inactive"),
+            Edge=names(FALLING="falling", RISING="rising", NONE="none"),
             Bias=names(PULL_UP="up", PULL_DOWN="down", AS_IS="as is"),
         )
         self.LineSettings = lambda **settings: settings
         self.error = error
         self.requested: tuple[Any, ...] = ()
         self.seqno = 0
+        self.values: list[tuple[int, str]] = []
 
     def request_lines(self, path: str, config: Any, *, consumer: str) -> Any:
         if self.error is not None:
             raise self.error
         self.requested = (path, config, consumer)
         return SimpleNamespace(
+            set_value=lambda line, value: self.values.append((line, value)),
             fd=7,
             read_edge_events=lambda: [SimpleNamespace(line_seqno=self.seqno)],
             get_values=lambda lines: [SimpleNamespace(value=int(line == 17)) for line in lines],
@@ -321,6 +324,26 @@ class TestLines:
         }  # fmt: skip
         assert library.requested == ("/dev/gpiochip9", {(17, "B"): wanted}, "emonhub")
         assert (lines.fileno(), lines.values()) == (7, [True, False])
+
+    def test_rising_edges(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        library = FakeGpiod()
+        monkeypatch.setitem(sys.modules, "gpiod", library)
+        gpio.open_lines("/dev/gpiochip9", ["1"], pull="off", edges=True, debounce_s=0, rising=True)
+        assert library.requested[1][(1,)]["edge_detection"] == "rising"
+
+    def test_an_output(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        library = FakeGpiod()
+        monkeypatch.setitem(sys.modules, "gpiod", library)
+        monkeypatch.setattr(gpio, "_header_chip", lambda _library: "/dev/gpiochip0")
+        output = gpio.open_output("16", high=True)
+        assert library.requested == ("/dev/gpiochip0", {23: {"direction": "out", "output_value": "active"}}, "emonhub")
+        output.set(high=False)
+        output.set(high=True)
+        output.release()
+        assert library.values == [(23, "inactive"), (23, "active")]
+        library.error = OSError(errno.EBUSY, "busy")
+        with pytest.raises(Unavailable, match="pin 16 is in use"):
+            gpio.open_output("16", high=True)
 
     def test_edges_that_the_kernel_had_no_room_for_are_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         library = FakeGpiod()
