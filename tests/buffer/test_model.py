@@ -364,7 +364,7 @@ class Hardship(RuleBasedStateMachine):
         files = [file.data for path, file in sorted(self.disk.files.items()) if ".log" in path.name and file.data]
         if files:
             data = chance.choice(files)
-            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+            data[chance.randrange(len(data))] = 0xFF  # no byte of any text: damage is never undone by more of it
 
     @rule()
     def restart(self) -> None:
