@@ -35,8 +35,8 @@ class House:
     def accept(self, cargos: list[Cargo]) -> None:
         self.heard += cargos
 
-    def reads(self, node: int, *data: bytes) -> None:
-        itf: Any = self.hub.runners["RFM2Pi"].interfacer
+    def reads(self, node: int, *data: bytes, by: str = "RFM2Pi") -> None:
+        itf: Any = self.hub.runners[by].interfacer
         itf.decoders.refresh()
         for frame in data:
             line = f"OK {node} {' '.join(map(str, frame))} (-50)".encode()
@@ -174,6 +174,21 @@ async def test_a_node_that_falls_silent_is_told_once_and_its_return(
         assert "node emonTx is stale: not heard for 41 s, and it comes every 10 s" in caplog.text
         house.reads_at(1e6 + 200)
         assert "node emonTx is back after 160 s" in caplog.text
+
+
+async def test_the_hub_knows_who_has_heard_a_node_last(tmp_path: Path) -> None:
+    other = RADIO.replace("RFM2Pi", "Loft").format(port=tmp_path / "other")
+    heard_by: dict[str, str]
+    async with running(tmp_path, radio=f"        subchannels = tx,\n{other}        subchannels = tx,\n") as house:
+        heard_by = house.hub.nodes.heard_by
+        house.reads(10, bytes(4))
+        assert heard_by["10"] == "RFM2Pi"
+        house.reads(10, bytes(4), by="Loft")
+        assert heard_by["10"] == "Loft"
+        path = tmp_path / "emonhub.conf"
+        path.write_text(path.read_text().replace(other, "").replace("        subchannels = tx,\n" * 2, ""))
+        house.hub.look_now()
+        await until(lambda: "Loft" not in house.hub.runners and "10" not in heard_by, "its end")
 
 
 async def test_no_node_is_stale_where_that_is_switched_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

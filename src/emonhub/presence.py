@@ -55,13 +55,14 @@ class Presence:
         """Take note of frames."""
         now = interfacer.world.monotonic()
         source = interfacer.name
-        heard_by = self._nodes.heard_by if interfacer.packed_frames else None
+        answers = interfacer.packed_frames and interfacer.sends and interfacer.subchannels
+        heard_by = self._nodes.heard_by if answers else None
         for cargo in cargos:
             layout = cargo.layout
+            if heard_by is not None and (layout.nodename or len(heard_by) < _MAX_NODES):
+                heard_by[str(layout.node)] = source
             if not layout.names and not layout.nodename:
                 continue  # of nodes that nobody knows, noise is most
-            if heard_by is not None:
-                heard_by[str(layout.node)] = source
             node = self._seen.get((source, layout.node))
             if node is None:
                 if len(self._seen) < _MAX_NODES:
@@ -84,6 +85,9 @@ class Presence:
         """Each second: tell of nodes that should have been heard from since, each once."""
         for key in [key for key in self._seen if key[0] not in running]:
             del self._seen[key]
+        heard_by = self._nodes.heard_by
+        for id_ in [id_ for id_, source in heard_by.items() if source not in running]:
+            del heard_by[id_]
         for (source, _), node in self._seen.items():
             interval = interval_of(node.gaps)
             if node.stale or not self.stale_after or interval is None:

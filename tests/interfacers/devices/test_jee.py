@@ -49,7 +49,7 @@ def commands(port: Port) -> list[str]:
 
 
 def send(hub: Running, *values: Any, node: int | str = 30, target: int | str = 0) -> None:
-    hub.channels.publish(("tx",), [Cargo(Layout(node), values, 1.0, target=target)])
+    hub.channels.publish(("tx",), [Cargo(Layout(node), values, time.time(), target=target)])
 
 
 class TestSettings:
@@ -307,6 +307,29 @@ class TestSending:
             await until(lambda: port.commands.endswith(b"s"))
             assert hub.bad == {f"not sent, {reason}": 1}
         assert commands(port)[1:] == ["30,7,0,0s"]
+
+    async def test_what_is_older_than_its_time_to_live_is_not_sent(self, port: Port, board: RadioBoard) -> None:
+        async with running(jee(port, ttl=30)) as hub:
+            await set_up(hub)
+            now = time.time()
+            ages = {1: 31.0, 2: 29.0, 3: -500.0}  # the last by a clock that was ahead
+            hub.channels.publish(("tx",), [Cargo(Layout(30), (value,), now - age) for value, age in ages.items()])
+            await until(lambda: port.commands.endswith(b"30,3,0,0s"))
+            assert hub.bad == {"not sent, too old": 1}
+        assert commands(port)[1:] == ["30,2,0,0s", "30,3,0,0s"]
+
+    async def test_a_node_that_another_has_heard_last_is_left_to_it(self, port: Port, board: RadioBoard) -> None:
+        nodes = Nodes()
+        nodes.heard_by |= {"30": "other", "31": "RFM2Pi"}
+        async with running(jee(port, nodes)) as hub:
+            await set_up(hub)
+            send(hub, 1)
+            send(hub, 2, target=30)
+            send(hub, 3, target=31)
+            send(hub, 4, node=32)  # which nobody has heard
+            await until(lambda: port.commands.endswith(b"32,4,0,0s"))
+            assert not hub.bad
+        assert commands(port)[1:] == ["31,3,0,0s", "32,4,0,0s"]
 
     async def test_nothing_comes_between_the_letters_of_a_command(self, port: Port, board: RadioBoard) -> None:
         interfacer = jee(port, interval=0.5)

@@ -4,6 +4,7 @@ import json
 import logging
 import random
 import re
+import time
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ async def set_up(hub: Running) -> None:
 
 
 def send(hub: Running, *values: Any, node: int = 30) -> None:
-    hub.channels.publish(("tx",), [Cargo(Layout(node), values, 1.0)])
+    hub.channels.publish(("tx",), [Cargo(Layout(node), values, time.time())])
 
 
 class TestReading:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,7 +33,7 @@ def packet(*payload: int, target: int = 5, sender: int = 10, control: int = 0, *
 
 
 def send(hub: Running, *values: Any, node: int | str = 30, target: int | str = 0) -> None:
-    hub.channels.publish(("tx",), [Cargo(Layout(node), values, 1.0, target=target)])
+    hub.channels.publish(("tx",), [Cargo(Layout(node), values, time.time(), target=target)])
 
 
 def sent(chip: FakeRFM69) -> list[tuple[int, ...]]:

@@ -92,7 +92,7 @@ class EmonHubJeeInterfacer(RadioLineInterfacer):
 
     async def send(self, cargos: list[Cargo]) -> None:
         """Control frames: `30,1,0,58,7,0s` sends the bytes 1, 0, 58, 7 to node 30."""
-        for cargo in cargos:
+        for cargo in self.due(cargos):
             try:
                 node, data = self.packed(cargo)
             except FrameError as error:

@@ -221,7 +221,7 @@ class EmonHubOEMInterfacer(RadioLineInterfacer):
 
     async def send(self, cargos: list[Cargo]) -> None:
         """Control frames: `T30,1,0,58,7` sends the bytes 1, 0, 58, 7 to node 30."""
-        for cargo in cargos:
+        for cargo in self.due(cargos):
             try:
                 node, data = self.packed(cargo)
                 if self._no_old_keys:

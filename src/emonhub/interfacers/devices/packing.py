@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emonhub import Cargo, FrameError, NodeId, encode
+from emonhub import Cargo, FrameError, NodeId, encode, number, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from emonhub import Interfacer
+
+
+TTL = setting(number(0), 60.0, "what it is to send is dropped when it is older than this; 0 = never", unit="s")
+
+
+def due(interfacer: Interfacer, cargos: list[Cargo], ttl: float) -> Iterator[Cargo]:
+    """What is to be sent of this, each in its turn: nothing for nodes that another interfacer has heard last, and
+    nothing that has become too old by then.
+    """
+    for cargo in cargos:
+        node = cargo.target or cargo.layout.node
+        if interfacer.nodes.heard_by.get(str(node), interfacer.name) != interfacer.name:
+            continue
+        age = interfacer.world.time() - cargo.time
+        if ttl and age > ttl:
+            interfacer.discard(FrameError("not sent, too old", f"for node {node}: {age:.0f} s old"))
+            continue
+        yield cargo
 
 
 def packed(interfacer: Interfacer, cargo: Cargo, max_bytes: int) -> tuple[NodeId, bytes]:

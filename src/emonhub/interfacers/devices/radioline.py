@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emonhub import Cargo, FrameError, NodeId
 from emonhub.interfacers.core.serial import EmonHubSerialInterfacer
-from emonhub.interfacers.devices.packing import packed
+from emonhub.interfacers.devices.packing import TTL, due, packed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _WEAKEST_RSSI = -200
 """dBm. What is below was garbled between board and hub: no receiver hears it."""
@@ -28,6 +31,7 @@ class RadioLineInterfacer(EmonHubSerialInterfacer):
 
     com_port = EmonHubSerialInterfacer.com_port.but("/dev/ttyAMA0")
     datacode = EmonHubSerialInterfacer.datacode.but("h")
+    ttl = TTL
     interval = EmonHubSerialInterfacer.interval.but(
         0.0, "seconds between broadcasts of the time for emonGLCD; 0 = none"
     )
@@ -61,6 +65,10 @@ class RadioLineInterfacer(EmonHubSerialInterfacer):
         del fields[0]
         values = decoder.decode(fields)
         return Cargo(decoder.layout, values, now, rssi, raw=line)
+
+    def due(self, cargos: list[Cargo]) -> Iterator[Cargo]:
+        """What of this is for nodes that it is to send to, and not too old."""
+        return due(self, cargos, self.ttl)
 
     def packed(self, cargo: Cargo) -> tuple[NodeId, bytes]:
         """The node that a frame is for, and its bytes. Raises FrameError for what can't be sent."""

@@ -14,7 +14,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from emonhub import Cargo, FrameError, choice, integer, matching, setting, switch
-from emonhub.interfacers.devices.packing import packed
+from emonhub.interfacers.devices.packing import TTL, due, packed
 from emonhub.interfacers.devices.rfm69.radio import RFM69Interfacer
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class EmonHubRFM69LPLInterfacer(RFM69Interfacer):
         init=True,
         secret=True,
     )
+    ttl = TTL
     ack = setting(switch(), True, "1 = ask for acknowledgements, and send up to three times until one comes")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -124,7 +125,7 @@ class EmonHubRFM69LPLInterfacer(RFM69Interfacer):
     # Sending
 
     async def send(self, cargos: list[Cargo]) -> None:
-        for cargo in cargos:
+        for cargo in due(self, cargos, self.ttl):
             try:
                 node, data = packed(self, cargo, _MAX_PAYLOAD)
                 await self._send_to(int(node), data)
