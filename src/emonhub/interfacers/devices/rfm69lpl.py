@@ -66,6 +66,8 @@ _SAME_S = 0.5
 class EmonHubRFM69LPLInterfacer(RFM69Interfacer):
     """Hears LowPowerLab packets through an RFM69 on the SPI bus, acknowledges them, and sends to nodes."""
 
+    poll_s = 0.01  # a sender waits three hundredths of a second for its acknowledgement
+
     interruptPin = RFM69Interfacer.interruptPin.but("22")  # noqa: N815
 
     nodeid = setting(integer(1, 254), 5, "own node id", init=True)

@@ -15,6 +15,8 @@ from tests.fakes.rfm69 import SLEEP, Air, FakeRFM69
 from tests.interfacers.harness import QuickWorld, running, until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.interfacers.devices.conftest import Pins
 
 KEY = b"89txbe4p8aik5kt3"
@@ -203,6 +205,39 @@ class TestLosingIt:
             chip.present = True
             chip.power_up()
             await hub.is_running()
+            chip.hear(frame(1))
+            await hub.has((10, 1))
+
+    async def test_a_bus_that_fails_while_it_runs(self, chip: FakeRFM69) -> None:
+        async with running(lpl()) as hub:
+            chip.broken = True
+            await hub.is_waiting()
+            assert "the SPI bus can't be used" in hub.runner.last_error
+            chip.broken = False
+            await hub.is_running()
+            chip.hear(frame(1))
+            await hub.has((10, 1))
+
+    @pytest.mark.parametrize("only", [range(256), (0x00, 0xFF), (0xFF,)])
+    async def test_a_loose_wire(self, chip: FakeRFM69, monkeypatch: pytest.MonkeyPatch, only: Sequence[int]) -> None:
+        monkeypatch.setattr(module, "_CHECK_S", 0.02)
+        interfacer = lpl(loglevel="CRITICAL")
+        random = interfacer.world.random
+        whole = chip.transfer
+        transfers = 0
+
+        def loose(data: bytes) -> bytes:
+            nonlocal transfers
+            transfers += 1
+            return bytes(random.choices(only, k=len(data)))
+
+        async with running(interfacer) as hub:
+            monkeypatch.setattr(chip, "transfer", loose)
+            await until(lambda: transfers > 2000)
+            monkeypatch.setattr(chip, "transfer", whole)
+            await hub.is_running()
+            await until(lambda: chip.mode == 4 and chip.key == KEY)
+            hub.heard.clear()
             chip.hear(frame(1))
             await hub.has((10, 1))
 

@@ -15,9 +15,6 @@ from emonhub.interfacers.devices.rfm69.chip import SYNC_1, SYNC_2, Chip, Packet
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_POLL_S = 0.005
-"""A sender that wants an acknowledgement waits a few hundredths of a second for it."""
-
 _LOOK_S = 1.0
 """With an interrupt pin the chip is looked at all the same so often: a radio that was reset raises none."""
 
@@ -37,6 +34,9 @@ class RFM69Interfacer(Interfacer):
     """Takes packets off a radio on the SPI bus. A subclass says how the radio is set up and what its packets are."""
 
     packed_frames = True
+
+    poll_s: ClassVar[float] = 0.02
+    """How often the radio is looked at without an interrupt: it holds one packet, and does not hear the next."""
 
     selPin = pin("26", "the header's pin that the radio is selected with (NSS)")  # noqa: N815
     interruptPin = pin("None", "the header's pin that its DIO0 is on; None = the radio is polled")  # noqa: N815
@@ -226,7 +226,7 @@ class RFM69Interfacer(Interfacer):
 
     async def _wait(self) -> None:
         if self._lines is None:
-            await self.world.sleep(_POLL_S)
+            await self.world.sleep(self.poll_s)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_S):
