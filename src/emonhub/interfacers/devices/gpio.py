@@ -23,6 +23,8 @@ HEADER = {
 _HEADER_CHIPS = ("pinctrl-bcm", "pinctrl-rp1")
 """How the labels of the chips begin whose lines are that header's."""
 
+_OTHER_CHIP = ": set chip in [[[init_settings]]] to one of those that `gpiodetect` shows"
+
 _LIBRARY_RETRY_S = 60.0
 
 CHIP = setting(
@@ -87,7 +89,7 @@ def open_lines(
 ) -> Lines:
     """Lines of this machine; see LinesOf."""
     gpiod = _library()
-    path = chip or _header_chip(gpiod)
+    path = chip or _header_chip(gpiod, _OTHER_CHIP)
     lines: list[int | str] = (
         [int(pin) if pin.isdigit() else pin for pin in pins] if chip else [HEADER[int(p)] for p in pins]
     )
@@ -127,7 +129,7 @@ def _library() -> Any:
     return gpiod
 
 
-def _header_chip(library: Any) -> str:
+def _header_chip(library: Any, otherwise: str = "") -> str:
     for path in sorted(Path("/dev").glob("gpiochip*")):
         try:
             with library.Chip(str(path)) as chip:
@@ -137,11 +139,7 @@ def _header_chip(library: Any) -> str:
             raise Unavailable(_why(str(path), (), error), retry_s=10.0) from error
         except OSError:
             continue
-    raise Unavailable(
-        "this machine has no Raspberry Pi's header: set chip in [[[init_settings]]] to one of those that `gpiodetect`"
-        " shows",
-        retry_s=_LIBRARY_RETRY_S,
-    )
+    raise Unavailable(f"this machine has no Raspberry Pi's header{otherwise}", retry_s=_LIBRARY_RETRY_S)
 
 
 def _why(path: str, pins: Sequence[str], error: Exception) -> str:

@@ -85,6 +85,12 @@ def test_a_pin_that_the_bus_does_not_have_is_driven_by_hand(log: list[Any], tmp_
     assert log[:2] == [("open", 0, 0), ("26", True)]
 
 
+def test_a_bus_with_its_second_device_only(log: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "spidev0.0").unlink()
+    bus.open_bus("16").close()
+    assert log[0] == ("open", 0, 1)
+
+
 def test_the_radio_is_not_left_selected(log: list[Any]) -> None:
     spi = bus.open_bus("16")
     sys.modules["spidev"].error = OSError(5, "Input/output error")  # type: ignore[attr-defined]
@@ -129,5 +135,5 @@ def test_the_real_library_on_a_machine_without_such_a_bus() -> None:
     pytest.importorskip("spidev")
     if Path("/dev/spidev0.0").exists():
         pytest.skip("this machine has an SPI bus")
-    with pytest.raises(Unavailable, match="there is no /dev/spidev0"):
+    with pytest.raises(Unavailable, match=r"there is no /dev/spidev0\.0"):
         bus.open_bus("16")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from emonhub.errors import SettingError
+from emonhub.errors import SettingError, Unavailable
 from emonhub.interfacers.devices.rf69 import EmonHubRF69Interfacer
 from emonhub.interfacers.devices.rfm69 import radio as module
 from emonhub.interfacers.devices.rfm69lpl import EmonHubRFM69LPLInterfacer
@@ -75,6 +75,19 @@ class TestOpening:
             assert pins.levels == [("24", True), ("24", False)]
         assert isinstance(interfacer.world, QuickWorld)
         assert interfacer.world.waits[:2] == [0.3, 0.3]
+
+    async def test_a_pin_that_can_not_be_had(
+        self, chip: FakeRFM69, pins: Pins, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def taken(pin: str, *, high: bool) -> Pins:
+            raise Unavailable("pin 24 is in use: `gpioinfo` shows by whom")
+
+        monkeypatch.setattr(EmonHubRFM69LPLInterfacer, "output_of", staticmethod(taken))
+        async with running(lpl(resetPin="24"), wait=False) as hub:
+            await hub.is_waiting()
+            assert hub.runner.last_error == "pin 24 is in use: `gpioinfo` shows by whom"
+            monkeypatch.setattr(EmonHubRFM69LPLInterfacer, "output_of", staticmethod(pins.output))
+            await hub.is_running()
 
     async def test_it_is_left_asleep(self, chip: FakeRFM69) -> None:
         async with running(lpl()):

@@ -59,7 +59,8 @@ def open_bus(select_pin: str) -> Bus:
     own = _OWN_SELECT.get(select_pin)
     if own is not None and Path(f"{DEV}/spidev0.{own}").exists():
         return _Bus(_open(spidev, own), None)
-    device = _open(spidev, 0 if Path(f"{DEV}/spidev0.0").exists() else 1)
+    others = [number for number in (0, 1) if Path(f"{DEV}/spidev0.{number}").exists()]
+    device = _open(spidev, others[0] if others else 0)
     try:
         return _Bus(device, open_output(select_pin, high=True))
     except BaseException:

@@ -89,9 +89,9 @@ class RFM69Interfacer(Interfacer):
         self.turn = asyncio.Lock()
         self.early.clear()
         self._heard_at = None
-        await self._reset()
         self._bus = self.bus_of(self._pin("selPin"))
         self.chip = Chip(self._bus, self.world.sleep)
+        await self._reset()
         await self._set_up()
         self._watch_interrupts()
 
