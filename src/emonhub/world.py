@@ -33,6 +33,7 @@ class World:
         self.clock = Clock(self.time)
         self.disk = Disk()
         self.storage = StorageThread()
+        self.ports_taken: set[str] = set()  # real names of the serial ports that are in use or being asked
         self.state: Path | None = None  # the state directory, once the hub has found one that can be written
 
     time = staticmethod(time.time)

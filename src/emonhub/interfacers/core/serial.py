@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ class EmonHubSerialInterfacer(Interfacer):
     com_baud = setting(integer(50, 4_000_000), 9600, "speed of the port", unit="bits/s", init=True)
 
     port = ""  # the one that is open, or was last
+    baud = 0  # its speed
+    _taken = ""
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter | None = None
 
@@ -42,7 +45,7 @@ class EmonHubSerialInterfacer(Interfacer):
             raise SettingError("com_port must be set in [[[init_settings]]], to the name of a serial port")
 
     def endpoint(self) -> str:
-        return f"{self.port or self.com_port} at {self.com_baud}"
+        return f"{self.port or self.com_port} at {self.baud or self.com_baud}"
 
     async def open(self) -> None:
         self._splitter = LineSplitter()
@@ -53,9 +56,15 @@ class EmonHubSerialInterfacer(Interfacer):
             except Unavailable as error:
                 problems.append(str(error))
             else:
-                self.port = port
+                self.take(port, self.com_baud)
                 return
         raise Unavailable("; ".join(problems) or f"there is no {self.com_port}")
+
+    def take(self, port: str, baud: int) -> None:
+        """This port is ours: nobody who looks for one is to try it."""
+        self.port, self.baud = port, baud
+        self._taken = os.path.realpath(port)
+        self.world.ports_taken.add(self._taken)
 
     async def run(self) -> None:
         while True:
@@ -73,6 +82,8 @@ class EmonHubSerialInterfacer(Interfacer):
             self.publish(self.parse(lines, self.world.time()))
 
     async def close(self) -> None:
+        self.world.ports_taken.discard(self._taken)
+        self._taken = ""
         if self._writer is not None:
             writer, self._writer = self._writer, None
             writer.close()

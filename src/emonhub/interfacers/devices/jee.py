@@ -37,6 +37,7 @@ _CALIBRATIONS = {"0": "230V", "1": "110V"}
 class EmonHubJeeInterfacer(RadioLineInterfacer):
     """Reads frames from a radio board on a serial port, sets the board up, and sends control frames through it."""
 
+    boards = frozenset({"RFM2Pi"})
     com_baud = RadioLineInterfacer.com_baud.but(38400, "speed of the port; old RFM12Pi boards have 9600")
 
     baseid = setting(integer(1, 26), 15, "the board's own node id")

@@ -60,6 +60,7 @@ class EmonHubOEMInterfacer(RadioLineInterfacer):
     Frames with names come from the node that `nodename` says, or else from one with the interfacer's own name.
     """
 
+    boards = frozenset({"emonTx", "emon32"})
     com_baud = RadioLineInterfacer.com_baud.but(38400, "speed of the port; 115200 for emonPi 2 and 3 and USB devices")
     nodename = setting(text(), "", "node id of lines with names; empty = the interfacer's own name")
 

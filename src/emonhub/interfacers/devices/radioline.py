@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from emonhub import Cargo, FrameError, NodeId
+from emonhub.interfacers.core.lines import LineSplitter
 from emonhub.interfacers.core.serial import EmonHubSerialInterfacer
+from emonhub.interfacers.devices.autoport import AUTO, find
 from emonhub.interfacers.devices.packing import TTL, due, packed
 
 if TYPE_CHECKING:
@@ -29,7 +31,14 @@ class RadioLineInterfacer(EmonHubSerialInterfacer):
     adds_nodeoffset = True
     packed_frames = True
 
-    com_port = EmonHubSerialInterfacer.com_port.but("/dev/ttyAMA0")
+    boards: ClassVar[frozenset[str]] = frozenset()
+    """What may answer on its port, for `com_port = auto`; see autoport."""
+
+    com_port = EmonHubSerialInterfacer.com_port.but(
+        "/dev/ttyAMA0",
+        "the port, such as /dev/ttyUSB0 or one of /dev/serial/by-id; of /dev/ttyUSB* the first that is free;"
+        " auto = look for the board",
+    )
     datacode = EmonHubSerialInterfacer.datacode.but("h")
     ttl = TTL
     interval = EmonHubSerialInterfacer.interval.but(
@@ -47,7 +56,14 @@ class RadioLineInterfacer(EmonHubSerialInterfacer):
             self._interval_changed.set()
 
     async def open(self) -> None:
-        await super().open()
+        if self.com_port == AUTO:
+            self._splitter = LineSplitter()
+            found = await find(self.world, self.name, self.boards, self.com_baud)
+            self._reader, self._writer = found.reader, found.writer
+            self.take(found.port, found.baud)
+            self.log.info("Found the board at %s", self.endpoint())
+        else:
+            await super().open()
         self._is_set_up.clear()
         self._line = asyncio.Lock()
 
