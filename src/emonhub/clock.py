@@ -7,7 +7,6 @@ from the one clock that has run evenly since the start (CLOCK_BOOTTIME), also fo
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import logging
 import time
@@ -159,6 +158,8 @@ def _is_set() -> bool:
     """
     if not Path("/proc/device-tree/model").exists():
         return True
+    import ctypes  # noqa: PLC0415 - a megabyte that only boards without a clock need
+
     try:
         buffer = ctypes.create_string_buffer(512)
         if ctypes.CDLL(None, use_errno=True).adjtimex(buffer) < 0:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,7 +28,10 @@ class Template:
 @cache
 def templates() -> tuple[Template, ...]:
     """Every template, in the order of the file."""
-    from configobj import ConfigObj  # noqa: PLC0415 - not needed until somebody asks for a template
+    # Not needed, and not loaded, until somebody asks for a template.
+    from importlib import resources  # noqa: PLC0415
+
+    from configobj import ConfigObj  # noqa: PLC0415
 
     text = resources.files("emonhub.nodes").joinpath("templates.conf").read_text("utf-8")
     parsed = ConfigObj(text.splitlines(), interpolation=False)
