@@ -57,8 +57,7 @@ class Presence:
         source = interfacer.name
         answers = interfacer.packed_frames and interfacer.sends and interfacer.subchannels
         heard_by = self._nodes.heard_by if answers else None
-        for cargo in cargos:
-            layout = cargo.layout
+        for layout in {cargo.layout for cargo in cargos}:  # all of them are heard now: once each is enough
             if heard_by is not None and (layout.nodename or len(heard_by) < _MAX_NODES):
                 heard_by[str(layout.node)] = source
             if not layout.names and not layout.nodename:
