@@ -61,14 +61,15 @@ class Autoconf:
 
     def passed(self, interfacer: Interfacer, cargos: list[Cargo]) -> None:
         """Take note of frames that came without names."""
-        for cargo in cargos:
-            layout = cargo.layout
-            if layout.names or layout.nodename or not cargo.raw or not isinstance(layout.node, int):
-                continue
-            if str(layout.node) not in self._nodes.definitions:
+        unknown = {layout for layout in {cargo.layout for cargo in cargos} if self._is_unknown(layout)}
+        for cargo in cargos if unknown else ():
+            if cargo.layout in unknown and cargo.raw and isinstance(cargo.layout.node, int):
                 found = frame_of(cargo.raw)
-                heard = self._heard_as(interfacer.name, layout.node)
+                heard = self._heard_as(interfacer.name, cargo.layout.node)
                 heard.take(cargo.time, cargo.rssi, cargo.raw, found[1] if found else b"")
+
+    def _is_unknown(self, layout: Layout) -> bool:
+        return not (layout.names or layout.nodename or str(layout.node) in self._nodes.definitions)
 
     def discarded(self, interfacer: Interfacer, _error: FrameError, raw: bytes | str) -> None:
         """Take note of a frame that could not be read without knowing its node, and keep it."""
@@ -125,6 +126,7 @@ class Autoconf:
                 continue
             heard.judged = heard.count
             found = candidates(heard)
+            heard.fitting = tuple(one.template.name for one in found)
             interfacer = interfacers.get(heard.source)
             if interfacer is None or not interfacer.packed_frames:
                 continue
@@ -177,7 +179,7 @@ class Autoconf:
                 _publish(interfacer, heard)
 
     async def _write_listing(self, listing: list[Heard], now: float) -> None:
-        known = [[one.source, one.node, [c.template.name for c in candidates(one)]] for one in listing if one.judged]
+        known = [(one.source, one.node, one.fitting) for one in listing if one.judged]
         if self._state is None or known == self._listed or now - self._listed_at < _LISTING_S:
             return
         self._listed, self._listed_at = known, now
