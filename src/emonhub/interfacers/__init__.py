@@ -13,6 +13,7 @@ from typing import Any
 BUILT_IN = {
     "EmonHubSerialInterfacer": "emonhub.interfacers.core.serial",
     "EmonHubSocketInterfacer": "emonhub.interfacers.core.socket",
+    "EmonHubExecInterfacer": "emonhub.interfacers.core.exec",
     "EmonHubJeeInterfacer": "emonhub.interfacers.devices.jee",
     "EmonHubOEMInterfacer": "emonhub.interfacers.devices.oem",
     "EmonHubDigitalInputInterfacer": "emonhub.interfacers.devices.digital",
