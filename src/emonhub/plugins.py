@@ -98,6 +98,12 @@ def type_names() -> list[str]:
     return sorted({*_BUILT_IN, *_own_names(_library.files(_folders)), *_packaged()})
 
 
+def names_of(path: Path) -> list[str]:
+    """The likely interfacers in a user's file, in their order."""
+    files = [file for file in _library.files([path.parent]) if file.path == path]
+    return [name for file in files for name in file.classes if name in file.heirs or file.problem]
+
+
 def find(type_name: str) -> Found:
     """The class of a type. What is wrong with it, or is not installed, is its own problem, never the hub's."""
     files = _library.files(_folders)

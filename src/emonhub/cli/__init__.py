@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emonhub import __version__
-from emonhub.cli import keeping, live
+from emonhub.cli import keeping, live, owncommands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +52,9 @@ def _dispatch(parser: argparse.ArgumentParser, arguments: argparse.Namespace) ->
 
         return decode.main(arguments.frame, arguments.config_file or arguments.config)
     if command == "describe":
-        from emonhub.cli import describe  # noqa: PLC0415
+        from emonhub.cli import describe, own  # noqa: PLC0415
 
+        own.use_folders(arguments.config_file)
         return describe.main(arguments.type, markdown=arguments.markdown)
     if command == "demo":
         from emonhub.cli import demo  # noqa: PLC0415
@@ -63,6 +64,10 @@ def _dispatch(parser: argparse.ArgumentParser, arguments: argparse.Namespace) ->
         return keeping.dispatch(arguments)
     if command in live.COMMANDS:
         return live.dispatch(arguments)
+    if command in owncommands.COMMANDS:
+        from emonhub.cli import own  # noqa: PLC0415
+
+        return own.dispatch(arguments)
     path = arguments.config_file
     if command == "run":
         path = arguments.file or path
@@ -135,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="seconds of the house in one of ours (default 60)",
     )
+    owncommands.add_parsers(commands)
     live.add_parsers(commands)
     keeping.add_parsers(commands)
     return parser
