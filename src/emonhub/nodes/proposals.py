@@ -48,7 +48,12 @@ class Held(NamedTuple):
 
 @dataclass(slots=True)
 class Heard:
-    """A node that is not known, as one interfacer hears it. `judged`: its frames when it was judged last."""
+    """A node that is not known, as one interfacer hears it.
+
+    held     frames that nobody could read, which are to be published once it is known
+    judged   how many frames it had when it was judged last
+    fitting  the templates that have its length, the likeliest first, as of then
+    """
 
     source: str
     node: int
@@ -59,6 +64,7 @@ class Heard:
     frames: deque[bytes] = field(default_factory=lambda: deque(maxlen=_FRAMES))
     held: deque[Held] = field(default_factory=lambda: deque(maxlen=_HELD))
     judged: int = 0
+    fitting: tuple[str, ...] = ()
 
     def take(self, time: float, rssi: int, raw: bytes, data: bytes) -> None:
         """Take note of a frame; `data` is empty where it carries no bytes."""
