@@ -13,7 +13,7 @@ import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from emonhub.cargo import Cargo
+    from emonhub.cargo import Cargo, Layout
 from emonhub.config import accepted
 from emonhub.config.save import write
 from emonhub.errors import FrameError
@@ -53,6 +53,7 @@ class Autoconf:
         self._heard: OrderedDict[tuple[str, int], Heard] = OrderedDict()
         self._held = 0
         self._asked: set[tuple[str, int, tuple[str, ...]]] = set()
+        self._chosen: set[str] = set()  # accepted already, even where the hub could not take them up yet
         self._listed: list[Any] = []
         self._listed_at = float("-inf")
         self.unsaved: dict[str, NodeDefinition] = {}  # accepted, where there is no state directory
@@ -116,11 +117,13 @@ class Autoconf:
 
     # What comes of it
 
-    async def tend(self, interfacers: Mapping[str, Interfacer], now: float) -> bool:
-        """Each second: judge what was heard. Returns whether nodes were accepted, which the hub then has to take up."""
+    async def tend(self, interfacers: Mapping[str, Interfacer], barred: Iterable[str], now: float) -> bool:
+        """Each second: judge what was heard; `barred` are the nodes that are not to be accepted unasked. Returns whether nodes were accepted, which the hub then has to take up."""
         new: dict[str, NodeDefinition] = {}
         listing = self.listing()
-        kept_out = await self._forgotten() if listing and self._nodes.autoconf else set()
+        kept_out = self._chosen.union(barred)
+        if listing and self._nodes.autoconf:
+            kept_out |= await self._forgotten()
         for heard in listing:
             if heard.judged == heard.count or len(heard.alike) < SURE:
                 continue
@@ -158,6 +161,7 @@ class Autoconf:
         return await asyncio.to_thread(accepted.forgotten, self._state / accepted.NAME) if self._state else set()
 
     async def _accept(self, new: dict[str, NodeDefinition]) -> bool:
+        self._chosen |= new.keys()
         if self._state is not None:
             path = self._state / accepted.NAME
             try:
