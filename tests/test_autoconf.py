@@ -133,6 +133,7 @@ async def test_a_forgotten_node_is_not_accepted_by_itself_again(tmp_path: Path) 
         house.reads(17, *board("emonTx4", 6))
         await until(lambda: house.hub.autoconf.listing()[0].judged == 6, "a judgement")
         assert accepted.forgotten(path) == {"17"}
+        assert accepted.load(path) == ({}, [])
         assert "17" not in house.nodes
 
 
@@ -141,6 +142,17 @@ async def test_nodelistonly_keeps_others_nodes_out(tmp_path: Path) -> None:
         house.reads(17, *board("emonTx4", 6))
         await until(lambda: house.hub.autoconf.listing()[0].judged == 6, "a judgement")
         assert "17" not in house.nodes
+
+
+async def test_a_node_whose_own_section_has_an_error_is_left_to_its_owner(tmp_path: Path) -> None:
+    async with running(tmp_path) as house:
+        path = tmp_path / "emonhub.conf"
+        path.write_text(path.read_text() + "[[17]]\n    [[[rx]]]\n        datacodes = x, y\n")
+        house.hub.look_now()
+        await until(lambda: house.hub.configuration.bad_nodes, "the error")
+        house.reads(17, *board("emonTx4", 6))
+        await until(lambda: house.hub.autoconf.listing()[0].judged == 6, "a judgement")
+        assert not (tmp_path / "state" / "nodes.conf").exists()
 
 
 async def test_what_was_heard_is_left_for_the_command(tmp_path: Path) -> None:

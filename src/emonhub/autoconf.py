@@ -13,7 +13,7 @@ import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-    from emonhub.cargo import Cargo, Layout
+from emonhub.cargo import Cargo
 from emonhub.config import accepted
 from emonhub.config.save import write
 from emonhub.errors import FrameError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from emonhub.cargo import Layout
     from emonhub.interfacer import Interfacer
     from emonhub.nodes.definition import NodeDefinition
     from emonhub.nodes.proposals import Candidate
@@ -118,7 +119,10 @@ class Autoconf:
     # What comes of it
 
     async def tend(self, interfacers: Mapping[str, Interfacer], barred: Iterable[str], now: float) -> bool:
-        """Each second: judge what was heard; `barred` are the nodes that are not to be accepted unasked. Returns whether nodes were accepted, which the hub then has to take up."""
+        """Each second: judge what was heard. Returns whether nodes were accepted, which the hub then has to take up.
+
+        `barred` are nodes that must not be accepted unasked.
+        """
         new: dict[str, NodeDefinition] = {}
         listing = self.listing()
         kept_out = self._chosen.union(barred)

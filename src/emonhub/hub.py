@@ -318,7 +318,7 @@ class Hub:
             now = self.world.monotonic()
             self.presence.look(now, self.runners)
             interfacers = {name: runner.interfacer for name, runner in self.runners.items()}
-            if await self.autoconf.tend(interfacers, now):
+            if await self.autoconf.tend(interfacers, self.configuration.bad_nodes, now):
                 self.look_now()
 
     def _reporters(self) -> list[Reporter]:
