@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from emonhub import plugins
+from emonhub.cli import check
 from emonhub.config.load import describe_problem, load
 from emonhub.hub import Hub
 from emonhub.interfacers.core.socket import EmonHubSocketInterfacer
@@ -131,12 +132,27 @@ async def test_a_broken_file_costs_nobody_else(
     assert capsys.readouterr().out == ""
 
 
-async def test_a_constructor_that_fails_costs_nobody_else(tmp_path: Path, folder: Path) -> None:
-    (folder / "mine.py").write_text(GOOD + "\n    def check(self):\n        raise OSError('no bus')\n")
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        ("def check(self):\n        raise OSError('no bus')", "OSError: no bus"),
+        ("def __init__(self, *a, **k):\n        raise SystemExit('bye')", "SystemExit: bye"),
+        ("def __init__(self):\n        pass", "TypeError"),
+        ("def endpoint(self):\n        return 1 / 0", "ZeroDivisionError"),
+        ("reads = property(lambda self: {}[1])", "KeyError"),
+    ],
+)
+async def test_one_that_cannot_be_made_costs_nobody_else(
+    member: str, said: str, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "mine.py").write_text(f"{GOOD}\n    {member}\n")
     (folder / "good.py").write_text(GOOD.replace("Mine", "Good"))
-    async with running(conf(tmp_path, "Mine", "Good")) as hub:
+    path = conf(tmp_path, "Mine", "Good")
+    async with running(path) as hub:
         await until(lambda: runs(hub, "Good"))
-        assert "no bus" in hub.refused["Mine"].reason
+        assert said in hub.refused["Mine"].reason
+    assert check.main(path) == 1
+    assert said in capsys.readouterr().out
 
 
 async def test_a_kind_of_setting_that_fails_costs_nobody_else(tmp_path: Path, folder: Path) -> None:

@@ -70,7 +70,14 @@ def build(
     """The interfacer that a checked configuration describes; opens nothing. Raises SettingError."""
     if config.cls is None or not config.usable:
         raise SettingError("; ".join(problem.message for problem in config.errors) or "there is no such type")
-    return config.cls(config.name, config.settings, world=world, nodes=nodes)
+    try:
+        made = config.cls(config.name, config.settings, world=world, nodes=nodes)
+        made.endpoint(), made.reads, made.sends
+    except SettingError:
+        raise
+    except (Exception, SystemExit) as error:  # somebody's constructor may raise anything, and costs nobody else
+        raise SettingError(f"it can't be made ({type(error).__name__}: {error})") from error
+    return made
 
 
 class Hub:
@@ -190,9 +197,6 @@ class Hub:
             interfacer = build(config, world=self.world, nodes=self.nodes)
         except SettingError as error:
             self._refuse(config, str(error))
-            return None
-        except Exception as error:  # noqa: BLE001 - somebody's constructor may raise anything, and costs nobody else
-            self._refuse(config, f"it can't be made ({type(error).__name__}: {error})")
             return None
         interfacer.observer = self._observers
         self.refused.pop(config.name, None)
