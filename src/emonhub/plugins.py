@@ -10,7 +10,7 @@ Types are built in, or stand in a file of the user's own folders, or come with a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from emonhub.dropin import BrokenFile, File, Library
@@ -20,6 +20,7 @@ from emonhub.settings import Setting, declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from importlib.metadata import EntryPoint
     from pathlib import Path
 
 GROUP = "emonhub.interfacers"
@@ -149,7 +150,7 @@ def _own(type_name: str, file: File, line: int) -> Found:
     return Found(made, origin=origin)
 
 
-def _installed(type_name: str, entry: metadata.EntryPoint) -> Found:
+def _installed(type_name: str, entry: EntryPoint) -> Found:
     origin = _origin(entry)
     try:
         made = entry.load()
@@ -187,12 +188,14 @@ def _own_names(files: list[File]) -> set[str]:
     }
 
 
-def _packaged() -> dict[str, list[metadata.EntryPoint]]:
-    found: dict[str, list[metadata.EntryPoint]] = {}
+def _packaged() -> dict[str, list[EntryPoint]]:
+    from importlib import metadata  # noqa: PLC0415 - a megabyte, for types that are neither built in nor the user's
+
+    found: dict[str, list[EntryPoint]] = {}
     for entry in metadata.entry_points(group=GROUP):
         found.setdefault(entry.name, []).append(entry)
     return found
 
 
-def _origin(entry: metadata.EntryPoint) -> str:
+def _origin(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.value
