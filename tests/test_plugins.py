@@ -37,12 +37,12 @@ def test_unknown_later_and_gone() -> None:
     assert gone.known
     assert "closed by BMW" in gone.problem
     for name in plugins._NOT_YET:
-        assert name not in plugins._BUILT_IN
+        assert name not in BUILT_IN
         assert "not part of this version yet" in plugins.find(name).problem
 
 
 def test_a_missing_library_is_that_interfacer_s_own_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = plugins._BUILT_IN["EmonHubSocketInterfacer"]
+    module = BUILT_IN["EmonHubSocketInterfacer"]
     monkeypatch.setitem(sys.modules, module, None)  # importing it raises ImportError
     found = plugins.find("EmonHubSocketInterfacer")
     assert found.cls is None
@@ -50,7 +50,7 @@ def test_a_missing_library_is_that_interfacer_s_own_problem(monkeypatch: pytest.
 
 
 def test_looking_for_one_type_imports_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = plugins._BUILT_IN["EmonHubEmoncmsHTTPInterfacer"]
+    module = BUILT_IN["EmonHubEmoncmsHTTPInterfacer"]
     monkeypatch.delitem(sys.modules, module, raising=False)
     plugins.find("EmonHubSerialInterfacer")
     assert module not in sys.modules
