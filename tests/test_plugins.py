@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from emonhub import Interfacer, plugins
+from emonhub.interfacers import BUILT_IN
 from emonhub.settings import declared
 
 
