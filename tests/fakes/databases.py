@@ -149,7 +149,9 @@ class Server(ABC):
         """Do something as the one who may do everything."""
 
     def _run(self, *command: str) -> None:
-        subprocess.run(command, cwd=self.folder, check=True, capture_output=True, **self._owner)
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, **self._owner)
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 
     def _signal(self, number: signal.Signals, *, children: bool = False) -> None:
         assert self._process is not None
@@ -196,6 +198,13 @@ class MariaDb(Server):
     package = "mariadb-server"
 
     def _make(self) -> None:
+        try:
+            self._install()
+        except RuntimeError:  # seen once on a busy machine: its bootstrap server gives up when it is too slow
+            shutil.rmtree(self._data, ignore_errors=True)
+            self._install()
+
+    def _install(self) -> None:
         self._run(
             "mariadb-install-db", "--no-defaults", f"--datadir={self._data}", "--skip-test-db",
             "--auth-root-authentication-method=normal", "--skip-name-resolve",
