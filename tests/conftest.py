@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from emonhub import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # A machine that is busy with other things is slow: that says nothing of what is tested.
 settings.register_profile("emonhub", deadline=None)
@@ -39,3 +39,15 @@ def logging_as_it_was() -> Iterator[None]:
         if name.partition(".")[0] == "emonhub" and isinstance(logger, logging.Logger):
             logger.setLevel(logging.NOTSET)
     logging.getLogger().setLevel(logging.WARNING)
+
+
+SLOW = ("cli", "demo", "e2e", "faults", "interfacers/mqtt", "interfacers/devices/rfm69", "web")
+"""Folders whose tests start processes, servers or browsers, or let days pass: many of them, if none for long."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave them out of the quick part."""
+    here = Path(__file__).parent
+    for item in items:
+        if any(item.path.is_relative_to(here / folder) for folder in SLOW):
+            item.add_marker(pytest.mark.slow)
