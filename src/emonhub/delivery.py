@@ -215,7 +215,9 @@ class Delivery:
             reporter.log.debug("deliver raised", exc_info=True)
             outcome = RetryAfter(f"{type(error).__name__}: {error}", ambiguous=True)
         now = reporter.world.monotonic()
-        self._next_post = now + reporter.interval
+        # Behind a full batch comes the rest of what has waited: the interval gathers frames, and holds up none.
+        full = len(batch.records) >= self._size.limit(reporter.batchsize)
+        self._next_post = now if full else now + reporter.interval
         if reporter.max_rate:
             self._next_allowed = started + len(batch.records) / reporter.max_rate
         if isinstance(outcome, Delivered):
