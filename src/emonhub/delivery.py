@@ -226,7 +226,7 @@ class Delivery:
 
     async def _ask(self, batch: Batch) -> int | None:
         """How much of a batch the target has, as far as it can tell by the newest frame that it shows."""
-        if batch.first <= self._ahead:
+        if batch.first <= self._ahead or self._reporter.buffer.repeats:
             return None  # it may show one that came before its turn: that says nothing of those before it
         try:
             return await self._reporter.already_has(batch)

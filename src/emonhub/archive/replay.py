@@ -82,6 +82,8 @@ class ReplayBuffer(Buffer):
 
     on_pulled: Callable[[int], None] = staticmethod(lambda _frames: None)
 
+    repeats = True
+
     def __init__(self, frames: Iterator[tuple[float, str]]) -> None:
         self.done = asyncio.Event()
         self.last_time: float | None = None
@@ -148,10 +150,5 @@ def attach(target: Reporter, buffer: ReplayBuffer) -> None:
     def take(frames: int) -> None:
         target.taken += frames
 
-    async def tells_nothing(batch: Batch) -> int | None:  # noqa: ARG001 - named as what it stands in for
-        # The target has had these frames before: that it shows the last of them does not say that it got them again.
-        return None
-
     target.equip(buffer)
     buffer.on_pulled = take
-    target.already_has = tells_nothing  # type: ignore[method-assign]

@@ -55,6 +55,9 @@ class Buffer(ABC):
     """
 
     on_drop: Callable[[Dropped], None] = staticmethod(lambda _dropped: None)
+    repeats = False
+    """Whether the target has had these frames before: then what it shows does not tell how far it has come."""
+
     on_found: Callable[[int], None] = staticmethod(lambda _frames: None)
 
     @property
